@@ -151,7 +151,7 @@ class BatchDecoder:
     """Decodes BPG files into picture files as ``npp decode`` does, one file each.
 
     Args:
-        suffix: suffix of the output, such as ``.png``, ``.webp``, ``.gif`` (these hold animations) or ``.jpg``.
+        suffix: suffix of the output: ``.png``, ``.webp``, ``.gif`` (these hold animations), ...
         bit_depth: 8, or 16 (png; gray as tif and pgm, too).
         quality: JPEG quality, 1 to 100.
         keep_metadata: whether EXIF, ICC profile and XMP are kept.

@@ -14,14 +14,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line.
 
     Args:
-        arguments: without the program's name; ``None`` takes the process's.
+        arguments: arguments without the program's name; ``None`` takes those of the process.
 
     Raises:
         SystemExit: always. 0 all went well, 1 some files failed, 2 wrong usage, 130 stopped by Ctrl-C.
     """
     try:
         _run(sys.argv[1:] if arguments is None else list(arguments))
-    except KeyboardInterrupt:  # before the work has begun, which sees to it itself
+    except KeyboardInterrupt:  # before the work has begun; later the commands handle it
         sys.exit(STOPPED)
 
 

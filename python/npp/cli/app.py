@@ -1,4 +1,4 @@
-"""The commands put together for typer."""
+"""The application that typer runs, with all commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from npp.cli.near_names import did_you_mean
 
 
 def _load(name: str) -> Any:
-    """Imports a command and gives it typer's form."""
+    """Imports a command as a command of typer."""
     entry = COMMANDS[name]
     loaded = getattr(importlib.import_module(f"npp.cli.{entry.module}"), entry.name)
     if not isinstance(loaded, typer.Typer):
@@ -34,7 +34,7 @@ def _load(name: str) -> Any:
 
 
 class _Commands(TyperGroup):
-    """Imports a command when it is run or asked for its help."""
+    """A group that imports a command when it is run or its help is shown."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -43,7 +43,7 @@ class _Commands(TyperGroup):
         return _load(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        # typer looks for near names among the commands that have been imported, and there are none.
+        # typer would look for similar names among the imported commands, and there are none.
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             ctx.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)

@@ -1,4 +1,4 @@
-"""The commands by name: what the list of them says, and where each one is. Without importing any."""
+"""Table of the commands with their modules and one line of help each; it imports none of them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from npp.cli.exit_codes import EXIT_CODES
 
-#: What asks for help, for every command: typer alone knows the long one only.
+#: The options that show help, for every command; typer's default has the long one only.
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
 @dataclass(frozen=True)
 class CommandPlace:
-    """A command that has not been imported.
+    """Where a command is, before it is imported.
 
     Attributes:
-        module: below ``npp.cli``.
-        name: its function there, or a :class:`typer.Typer` of several commands.
-        about: one line for the list of commands.
+        module: name of its module in ``npp.cli``.
+        name: name of its function there, or of a :class:`typer.Typer` with several commands.
+        about: its line in the list of commands.
     """
 
     module: str
@@ -26,7 +26,7 @@ class CommandPlace:
     about: str
 
 
-#: In the order of the list.
+#: The commands in the order in which help lists them.
 COMMANDS = {
     "encode": CommandPlace("encode_command", "encode", "Encodes pictures and animations as BPG files."),
     "decode": CommandPlace("decode_command", "decode", "Decodes BPG files."),
@@ -45,7 +45,7 @@ _WIDTH = 80
 
 
 def help_text() -> str:
-    """What ``npp --help`` says."""
+    """The text of ``npp --help``."""
     about = textwrap.fill(
         f"Encodes and decodes BPG pictures. {EXIT_CODES}",
         _WIDTH,

@@ -1,4 +1,4 @@
-"""``npp decode``."""
+"""The command ``npp decode``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FORMAT = "png"
 
 
 def _check_format(option: str, suffix: str) -> None:
-    """That pictures can be written as a suffix says, which an option gave."""
+    """Raises UsageError unless pictures can be written in the format of an option's suffix."""
     try:
         format_of_suffix(suffix)
     except ValueError as error:
@@ -52,7 +52,7 @@ def _check_format(option: str, suffix: str) -> None:
 
 
 def _check_targets(jobs: Sequence[Job], output: str, suffix: str | None) -> None:
-    """That pictures can be written as the files' suffixes say, and as ``--format`` says where it is given."""
+    """Raises UsageError unless the targets' suffixes are formats of pictures and agree with ``--format``."""
     for target in (job.target for job in jobs if job.target is not None):
         _check_format(f"--output {output}", target.suffix)
         if suffix is not None and format_of_suffix(target.suffix) != format_of_suffix(suffix):

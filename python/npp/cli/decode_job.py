@@ -19,14 +19,14 @@ from npp.codec.metadata import ImageInfo
 
 
 def _missing(targets: list[Path], policy: WritePolicy) -> list[bool]:
-    """Which files of a sequence are to be written. OSError if one of them must not be."""
+    """The files of a sequence that are to be written. Raises OSError if one must not be replaced."""
     return [not must_skip(target, policy) for target in targets]
 
 
 def _write_sequence(
     targets: list[Path], frames: Iterable[Tensor], render: Callable[[Tensor], Rendered], policy: WritePolicy
 ) -> list[str]:
-    """One file for each frame, all of them or none; gives notes."""
+    """Writes one file for each frame, all of them or none, and returns notes."""
     notes: list[str] = []
 
     def rendered() -> Iterator[tuple[Path, bytes]]:
@@ -39,14 +39,14 @@ def _write_sequence(
 
 
 def _targets(job: Job, info: ImageInfo) -> list[Path]:
-    """The files of a sequence, none for a job that writes one file."""
+    """The files of a sequence; empty for a job that writes a single file."""
     if job.target is None or not job.is_sequence:
         return []
     return [numbered(job.target, number) for number in range(1, info.frames + 1)]
 
 
 def _later_notes(target: Path | None, frames: int) -> tuple[str, ...]:
-    """Says which files a reader of the sequence would take for its last frames."""
+    """Notes about existing files that a reader of the sequence would take for its last frames."""
     later = [] if target is None else later_frames(target, frames)
     if not later:
         return ()
@@ -64,7 +64,7 @@ def _summary(job: Job, values: dict[str, Any]) -> str:
 def _sequence_job(
     job: Job, file: bytes, info: ImageInfo, targets: list[Path], settings: DecodeSettings, policy: WritePolicy
 ) -> FileReport:
-    """One file for each frame, as far as they are to be written."""
+    """Decodes an animation into a sequence of files and returns the report."""
     missing = _missing(targets, policy)
     if not any(missing):
         later = _later_notes(job.target, info.frames)
@@ -92,7 +92,7 @@ def _written(job: Job, notes: tuple[str, ...], values: dict[str, Any]) -> FileRe
 
 
 def decode_job(job: Job, decoder: BatchDecoder, policy: WritePolicy) -> FileReport:
-    """Reads, decodes and writes one file. Raises whatever goes wrong."""
+    """Reads, decodes and writes one file. Errors are raised unchanged."""
     file = job.source.read()
     info = probe(file)
     targets = _targets(job, info)

@@ -1,4 +1,4 @@
-"""``npp encode``."""
+"""The command ``npp encode``."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ from npp.codec.limits import resolve_threads
 def _encoded(
     request: EncodeRequest, jobs: list[Job], record: ManifestRecord | None, workers: int
 ) -> tuple[Sequence[dict[str, Any]], int, dict[str, Any]]:
-    """Encodes what was checked: the report on each file, the exit code, and what else is reported."""
+    """Encodes the jobs; returns a report for each file, the exit code, and further fields of the report."""
     settings, policy, quiet = request.settings, request.policy, request.quiet
     if request.sharing is not None:
         shared = SharedRun(request, jobs, workers)
@@ -107,9 +107,9 @@ def _encoded(
 def _alone(
     manifest: Path | None, policy: WritePolicy, shared: Path | None
 ) -> Iterator[ManifestRecord | None]:
-    """What this run alone writes as long as it lasts: its manifest, which is given, and a shared folder."""
+    """Keeps other runs from writing the manifest and the shared folder within the block."""
     with ExitStack() as stack:
-        # First the manifest, for the folder is made where it is not there.
+        # The manifest comes first, before the folder is created.
         record = None if manifest is None else stack.enter_context(ManifestRecord(manifest, policy))
         if shared is not None:
             stack.enter_context(alone_in(shared))
@@ -117,7 +117,7 @@ def _alone(
 
 
 def _encode_here(request: EncodeRequest) -> tuple[Sequence[dict[str, Any]], int, dict[str, Any]]:
-    """Encodes with this machine's threads; gives what :func:`_encoded` does."""
+    """Encodes with this machine's threads; returns the same as :func:`_encoded`."""
     jobs, manifest = planned(request)
     workers = resolve_threads(request.threads)
     with (

@@ -1,4 +1,4 @@
-"""Encoding of one file, and what is said about it."""
+"""Encoding of one file, and the report on it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def _summary(job: Job, values: dict[str, Any]) -> str:
 
 
 def written(job: Job, notes: tuple[str, ...], values: dict[str, Any]) -> FileReport:
-    """The report of a file that is there."""
+    """The report on a file that was written."""
     return FileReport(str(job.source), job.target_name, WRITTEN, None, notes, values, _summary(job, values))
 
 
 def encode_job(
     job: Job, encoder: BatchEncoder, policy: WritePolicy, record: ManifestRecord | None = None
 ) -> FileReport:
-    """Reads, encodes and writes one file. Raises whatever goes wrong."""
+    """Reads, encodes and writes one file. Errors are raised unchanged."""
     result = encoder.encode(job.source.read())
     assert result.file is not None
     if record is not None:
-        record.made(job, result)  # first: a file without a row could not be told from a stranger's
+        record.made(job, result)  # first, for a file without a row could be anybody's
     write(job.target, result.file, policy)
     return written(job, result.notes, dict(result.values))

@@ -1,4 +1,4 @@
-"""The options of ``npp encode`` alone, as its help says them."""
+"""The options that only ``npp encode`` has, with their help."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from npp.codec.options import CHROMA_NAMES, COLOR_SPACE_NAMES
 
 
 class Engine(str, Enum):
-    """Who hands out the work."""
+    """What distributes the work."""
 
     threads = "threads"
     ray = "ray"
 
 
 class Sensitivity(str, Enum):
-    """Where it comes from that pictures differ in what they lose."""
+    """The source of the sensitivities by which pictures share bits."""
 
     none = "none"
     predicted = "predicted"
 
 
 def _refuse_quality(given: str | None) -> None:
-    """Who knows JPEG is told what BPG has instead."""
+    """Refuses JPEG's ``--quality`` and names the options of BPG for it."""
     if given is not None:
         raise UsageError(
             f"--quality {given}: BPG has --qp instead, from 0, the best, to 51, the smallest file"
         )
 
 
-# How much is kept.
+# Rate and quality.
 QpOption = Annotated[
     int | None, typer.Option(help="Quantiser, 0 (best) to 51.", show_default="29", rich_help_panel=RATE)
 ]
@@ -47,12 +47,12 @@ TargetBppOption = Annotated[
     ),
 ]
 
-#: Eager, so that it is said even where an argument is missing.
+#: Eager, so that the message appears even if an argument is missing.
 QualityOption = Annotated[
     str | None, typer.Option("--quality", hidden=True, is_eager=True, callback=_refuse_quality)
 ]
 
-# The codec's: npp.CodecOptions has the same names.
+# Options of the codec, with the names of npp.CodecOptions.
 EffortOption = Annotated[
     int | None, typer.Option(help="0 (fastest) to 9.", show_default="8", rich_help_panel=CODEC)
 ]
@@ -111,7 +111,7 @@ PsyRdOption = Annotated[
     ),
 ]
 
-# Pictures made ready for a network.
+# Preparing pictures for a network.
 RefineOption = Annotated[
     str | None,
     typer.Option(
@@ -146,7 +146,7 @@ NoFilterOption = Annotated[
 ]
 NoMapOption = Annotated[bool, typer.Option("--no-map", help="One qp for all blocks.", rich_help_panel=RECIPE)]
 
-# Bits shared over all files.
+# Sharing bits over all files.
 ShareOption = Annotated[
     bool,
     typer.Option(
@@ -188,7 +188,7 @@ KeepStateOption = Annotated[
     ),
 ]
 
-# Sets that are worked on in parts, or by several machines.
+# Parts of a set, and several machines.
 ShardOption = Annotated[
     str | None,
     typer.Option(

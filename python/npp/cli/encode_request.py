@@ -1,4 +1,4 @@
-"""What ``npp encode`` was asked for: its options checked together, and where its files may go."""
+"""The request of ``npp encode``: its checked options, and the plan of the files to write."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from npp.codec.options import CodecOptions, resolve_options, resolve_qp
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", re.IGNORECASE)
-_OPTION_NAMES = {"recipe": "--for"}  # where they are not the settings' own
+_OPTION_NAMES = {"recipe": "--for"}  # options that have another name than the setting
 
 
 @dataclass(frozen=True)
 class ShareSettings:
-    """What the command line asks of all files together.
+    """How the files share their bits.
 
     Attributes:
-        total_bytes: at most; ``None`` with ``mean_bpp``.
-        mean_bpp: all bits for each pixel of all pictures, at most.
-        predicted: the recipe's allocator says which pictures lose more than others.
-        judge: a network says so instead.
-        keep_state: the file of :class:`~npp.cli.share_state.ShareState` stays.
+        total_bytes: the most bytes of all files together; ``None`` if ``mean_bpp`` is given.
+        mean_bpp: the most bits of all files together, divided by the pixels of all pictures.
+        predicted: whether the recipe's allocator predicts the sensitivity of each picture.
+        judge: a network that measures the losses of each picture instead.
+        keep_state: whether the file of :class:`~npp.cli.share_state.ShareState` is kept in the end.
     """
 
     total_bytes: int | None
@@ -56,33 +56,33 @@ class ShareSettings:
 
     @property
     def by(self) -> str:
-        """Who says which pictures lose more: a judge's name, ``predicted``, or ``sizes`` alone."""
+        """The source of the sensitivities: a judge's name, ``predicted``, or ``sizes`` for none."""
         if self.judge is not None:
             return self.judge.spec
         return "predicted" if self.predicted else "sizes"
 
     @property
     def sampling(self) -> SamplingGoal:
-        """What is found out about each picture."""
+        """What sampling measures of each picture."""
         return SamplingGoal(self.predicted, self.judge)
 
 
 @dataclass(frozen=True)
 class EncodeRequest:
-    """What the options of a command ask for, each of them checked.
+    """The options of one ``npp encode``, all of them checked.
 
     Attributes:
-        inputs: arguments that name what is read.
+        inputs: the arguments that name the input files.
         output: the argument of ``--output``.
-        settings: of every file.
-        policy: about files that exist.
-        recursive: search folders below folders.
-        threads: files at the same time; ``None`` for all usable cores.
-        max_pixels: the largest picture; ``None`` for the usual limit.
+        settings: the settings for every file.
+        policy: what happens to files that exist.
+        recursive: whether subfolders are searched.
+        threads: number of files at the same time; ``None`` for all usable cores.
+        max_pixels: limit on the pixels of a picture; ``None`` for the usual limit.
         manifest: the argument of ``--manifest``.
-        sharing: of all files together; ``None`` where each is by itself.
-        part: of the files, which is this machine's; ``None`` for all.
-        quiet: say only what failed.
+        sharing: how the files share bits; ``None`` if they do not.
+        part: this machine's part of the files; ``None`` for all.
+        quiet: whether only failures are reported.
     """
 
     inputs: Sequence[str]
@@ -99,14 +99,14 @@ class EncodeRequest:
 
 
 def check_no_quantiser(inputs: Sequence[str]) -> None:
-    """Raises UsageError where a number stands among the inputs, as after the -q of other encoders."""
+    """Raises UsageError unless no input is a bare number, as after the -q of other encoders."""
     for argument in inputs:
         if argument.isascii() and argument.isdigit() and not os.path.lexists(argument):
             raise UsageError(f"{argument} is no file; the quantiser is --qp {argument}, -q is --quiet")
 
 
 def codec_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The codec's options among all parameters of the command, as far as they were given, checked."""
+    """The codec options among the parameters of the command, checked and without those not given."""
     values = {name: parameters[name] for name in CodecOptions.__annotations__}
     options = {name: value for name, value in values.items() if value is not None and value is not False}
     checked(resolve_options, options)
@@ -115,7 +115,7 @@ def codec_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _exclusions_in_options() -> Iterator[None]:
-    """Makes a UsageError, with the names of the options, of settings that exclude each other."""
+    """Turns errors about settings that exclude each other into a UsageError that names the options."""
     try:
         yield
     except ExclusiveSettingsError as error:
@@ -126,7 +126,7 @@ def _exclusions_in_options() -> Iterator[None]:
 def rate_settings(
     qp: int | None, target_bpp: float | None, options: Mapping[str, Any], refine: str | None
 ) -> EncodeSettings:
-    """Settings that say how much of a picture is kept, and nothing else yet.
+    """Encode settings with the options for rate and quality; the others have their defaults.
 
     Raises:
         UsageError: options exclude each other, or a value is out of range.
@@ -141,7 +141,13 @@ def rate_settings(
 
 
 def checked_views(refine: str | None, views: bool | None) -> bool:
-    """Whether the network of ``--refine``, which is loaded, looks at more than the picture."""
+    """Whether the network of ``--refine`` must also keep what it sees in views of a picture.
+
+    The network is loaded, so that a wrong file is found before any work.
+
+    Raises:
+        UsageError: the network cannot be loaded, or views are asked for without ``--refine``.
+    """
     if refine is None and views is not None:
         raise UsageError("--refine-views and --no-refine-views need --refine")
     if refine is not None and not Path(refine).exists():
@@ -164,13 +170,13 @@ def _checked_judge(spec: str | None) -> NamedJudge | None:
     judge = NamedJudge.of(spec)
     try:
         judge.check()
-    except Exception as error:  # whatever the packages and modules that it names raise
+    except Exception as error:  # a user's own module may raise anything
         raise UsageError(f"--judge {spec}: {describe(error)}") from None
     return judge
 
 
 def with_recipe(settings: EncodeSettings, name: str | None, **switches: bool) -> EncodeSettings:
-    """The settings with the recipe of ``--for``, loaded once for all files.
+    """The settings with the recipe of ``--for``, which is loaded once for all files.
 
     Raises:
         UsageError: a switch needs a recipe, there is none of that name, or the settings exclude one.
@@ -185,7 +191,7 @@ def with_recipe(settings: EncodeSettings, name: str | None, **switches: bool) ->
 
 
 def _check_no_share(**needing: object) -> None:
-    """Raises UsageError where something is given that only ``--share`` asks for."""
+    """Raises UsageError unless all of these options, which need ``--share``, are absent."""
     for name, value in needing.items():
         if value is not None and value is not False:
             raise UsageError(f"--{name.replace('_', '-')} needs --share")
@@ -199,10 +205,10 @@ def _check_total(total: str | None, mean_bpp: float | None) -> None:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size as people write it: ``12M`` and ``500k`` are decimal, ``12Mi`` is 12 * 2**20.
+    """Bytes from a text: ``12M`` and ``500k`` are decimal, ``12Mi`` is 12 * 2**20.
 
     Raises:
-        UsageError: no size above 0.
+        UsageError: the text is no size above 0.
     """
     match = _SIZE.fullmatch(text.strip())
     size = 0.0 if match is None else float(match[1]) * _UNITS[match[2].lower()]
@@ -212,7 +218,7 @@ def parse_size(text: str) -> int:
 
 
 def _is_predicted(sensitivity: Sensitivity | None, judge: str | None, recipe: RecipeUse | None) -> bool:
-    """Whether the recipe's allocator says which pictures lose more."""
+    """Whether the sensitivities come from the recipe's allocator."""
     if judge is not None:
         if sensitivity is not None:
             raise UsageError("--judge and --sensitivity exclude each other: the network says what is lost")
@@ -232,7 +238,7 @@ def share_settings(
     keep_state: bool,
     recipe: RecipeUse | None,
 ) -> ShareSettings | None:
-    """What is asked of all files together; ``None`` without ``--share``."""
+    """How the files share bits; ``None`` without ``--share``."""
     if not share:
         _check_no_share(
             total=total, mean_bpp=mean_bpp, sensitivity=sensitivity, judge=judge, keep_state=keep_state
@@ -245,7 +251,7 @@ def share_settings(
 
 
 def checked_shard(shard: str | None, share: bool) -> Shard | None:
-    """The part of the files that is this machine's; ``None`` where all are."""
+    """This machine's part of the files; ``None`` for all."""
     if shard is None:
         return None
     parsed: Shard = checked(Shard.parse, shard)
@@ -255,7 +261,7 @@ def checked_shard(shard: str | None, share: bool) -> Shard | None:
 
 
 def check_engine(engine: Engine, address: str | None, **switches: bool) -> None:
-    """Raises UsageError for an address without Ray, or for switches that Ray does not know."""
+    """Raises UsageError unless the options fit the engine: an address needs Ray, and Ray has no switches."""
     if engine is Engine.threads:
         if address is not None:
             raise UsageError("--address needs --engine ray")
@@ -266,10 +272,10 @@ def check_engine(engine: Engine, address: str | None, **switches: bool) -> None:
 
 
 def planned(request: EncodeRequest) -> tuple[list[Job], Path | None]:
-    """This machine's files with their targets, and where the manifest goes, if there is to be one.
+    """This machine's jobs, and the path of the manifest, ``None`` without one.
 
     Raises:
-        UsageError: there are no such files, or results cannot go there.
+        UsageError: there are no input files, or results cannot be written to the output.
     """
     inputs = find_inputs(request.inputs, PICTURE_SUFFIXES, recursive=request.recursive)
     jobs = plan(inputs, request.output, ".bpg")
@@ -282,7 +288,7 @@ def planned(request: EncodeRequest) -> tuple[list[Job], Path | None]:
 
 
 def _check_suffixes(jobs: Sequence[Job]) -> None:
-    """Raises UsageError where a BPG file would get the name of another format's."""
+    """Raises UsageError unless no BPG file would get the suffix of another format."""
     for target in (job.target for job in jobs):
         suffix = "" if target is None else target.suffix.lower()
         if suffix != ".bpg" and suffix in Image.registered_extensions():
@@ -290,7 +296,7 @@ def _check_suffixes(jobs: Sequence[Job]) -> None:
 
 
 def _manifest_path(request: EncodeRequest, jobs: Sequence[Job]) -> Path | None:
-    """Where the manifest that was asked for goes, each part's own."""
+    """The path of the manifest, with the part in its name; ``None`` if none was asked for."""
     if request.manifest is None:
         return None
     if request.output == STDOUT:
@@ -304,7 +310,7 @@ def _manifest_path(request: EncodeRequest, jobs: Sequence[Job]) -> Path | None:
 
 
 def _jobs_of_shard(jobs: list[Job], shard: Shard | None) -> list[Job]:
-    """What of all jobs is this machine's."""
+    """The jobs in this machine's part."""
     if shard is None:
         return jobs
     if any(job.source.path is None for job in jobs):
@@ -313,7 +319,7 @@ def _jobs_of_shard(jobs: list[Job], shard: Shard | None) -> list[Job]:
 
 
 def _check_shared(request: EncodeRequest, jobs: Sequence[Job], manifest: Path | None) -> None:
-    """Raises UsageError unless these files can share bits in this folder."""
+    """Raises UsageError unless these files can share bits in the output folder."""
     settings, output = request.settings, request.output
     for option, is_used in (
         ("--qp", settings.qp is not None),

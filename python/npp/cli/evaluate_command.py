@@ -1,4 +1,4 @@
-"""``npp evaluate``: rate-accuracy curves of several arms, and what they say."""
+"""The command ``npp evaluate``: rate-accuracy curves of several arms and comparisons of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from npp.cli.streams import console, say
 
 
 def _photos(count: int, limit: int | None) -> str:
-    """How many there were, and that a limit may have left out others: nobody has counted those."""
+    """The number of photos in words; with a limit there may be more, which were not counted."""
     if limit is None or count < limit:
         return f"{count} photos"
     return f"{count} photos, the most that --limit allows; intervals over few photos say little"

@@ -1,4 +1,4 @@
-"""What became of every file, for people and as JSON."""
+"""Reports on files, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WRITTEN, SKIPPED, FAILED = "written", "skipped", "failed"
 
 @dataclass(frozen=True)
 class FileReport:
-    """The outcome for one file.
+    """The report on one file.
 
     Attributes:
-        file: what was read.
-        output: what was written or would have been; ``None`` where nothing is written.
-        status: ``"written"``, ``"skipped"``, ``"failed"``.
-        error: why it failed.
-        notes: what could not be kept, and what else is to be known of the output.
+        file: name of the input.
+        output: name of the output, written or not; ``None`` for a command that writes nothing.
+        status: ``"written"``, ``"skipped"`` or ``"failed"``.
+        error: the reason of a failure.
+        notes: what could not be kept, and other remarks about the output.
         values: further fields of the JSON report.
         summary: the line for people.
     """
@@ -37,14 +37,14 @@ class FileReport:
     summary: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The report's fields for JSON."""
+        """The fields of the JSON report."""
         head = {"file": self.file, "output": self.output, "status": self.status, "error": self.error}
         return {**head, "notes": list(self.notes), **self.values}
 
     def lines(self) -> list[str]:
-        """The report for people."""
+        """The lines of the report for people."""
         if self.status == FAILED:
-            reason = (self.error or "").removesuffix(f": {self.file}")  # the system's messages name it too
+            reason = (self.error or "").removesuffix(f": {self.file}")  # named by the system's messages too
             return [f"npp: {self.file}: {reason}"]
         skipped = f"{self.file}: skipped, {self.output} exists"
         headline = skipped if self.status == SKIPPED else self.summary
@@ -59,29 +59,29 @@ _OPTIONS = {
 
 
 def in_options(message: str) -> str:
-    """What the library says, with the command line's names for what it names."""
+    """A message of the library with the names of options in place of those of arguments."""
     for name, option in _OPTIONS.items():
         message = message.replace(name, option)
     return message
 
 
 def print_json(value: object) -> None:
-    """A JSON document on standard output. Raises OSError where it does not arrive whole."""
+    """Prints a JSON document on standard output. Raises OSError if it cannot be written completely."""
     write_output(json.dumps(value, indent=2) + "\n")
 
 
 def print_report(documents: Sequence[dict[str, Any]], code: int, **more: Any) -> int:
-    """A command's report as JSON.
+    """Prints the report of a command as JSON.
 
     Args:
         documents: one for each file.
-        code: the exit code.
+        code: the exit code of the work.
         more: further fields beside ``files``.
 
     Returns:
-        the exit code; that of a failure where the report did not arrive whole.
+        The exit code; that of a failure if the report could not be written completely.
     """
-    from npp.codec.build import __version__  # looked up in the installed files, as slow as much of the rest
+    from npp.codec.build import __version__  # slow, for it looks through the installed files
 
     try:
         print_json({"npp": __version__, "files": documents, **more})
@@ -92,7 +92,7 @@ def print_report(documents: Sequence[dict[str, Any]], code: int, **more: Any) ->
 
 
 def counts(reports: Sequence[FileReport]) -> str:
-    """The last line for people, as ``12 written, 1 failed``."""
+    """The last line for people, such as ``12 written, 1 failed``."""
     numbers = [
         (sum(report.status == status for report in reports), status) for status in (WRITTEN, SKIPPED, FAILED)
     ]

@@ -1,4 +1,4 @@
-"""The parts that a command's help has: what its options are about, under the same names for all commands."""
+"""Panels into which help sorts the options, with the same names for all commands."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ NETWORK = "Network"
 SETTINGS = "Settings"
 MACHINES = "Machines"
 REPORT = "Report"
-#: In the order in which a help has them.
+#: The panels in the order of the help.
 PANELS = (FILES, RATE, CODEC, RECIPE, SHARING, NETWORK, SETTINGS, MACHINES, REPORT)
-#: What stands before a page's title: who has npp installed may have no clone with the pages in it.
+#: Stands before a page's title, for an installation has no files of the documentation.
 PAGE = "npp's documentation, page"
-#: Where ``--help`` stands, which typer adds by itself.
+#: The panel of ``--help``, which typer adds by itself.
 _OTHERS = "Help"
 
 
 class PanelledCommand(TyperCommand):
-    """A command whose plain help has a part for each panel: typer has them with rich alone."""
+    """A command whose plain help has panels, which typer only has with rich."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         parts: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", *PANELS, _OTHERS)}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:  # None: it is hidden
+            if record is not None:  # None for hidden options
                 parts[_part_of(parameter)].append(record)
         for name, records in parts.items():
             if records:

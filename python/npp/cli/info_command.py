@@ -1,4 +1,4 @@
-"""``npp info``."""
+"""The command ``npp info``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What BPG files say about themselves, for people and as JSON; without torch and without typer."""
+"""Reports on the headers of BPG files, for people and as JSON; made without torch and typer."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class _FileInfo:
-    """A file and what was read from it.
+    """A file and its header.
 
     Attributes:
-        qps: its blocks' QPs; ``None`` where it has one QP, or where they cannot be read.
-        qps_error: why they cannot be read.
+        qps: the QPs of its blocks; ``None`` if it has a single QP, or if they cannot be read.
+        qps_error: the reason why they cannot be read.
     """
 
     file: Input
@@ -68,12 +68,12 @@ def _read(file: Input) -> _FileInfo:
         return _FileInfo(file, data, info, None, None)
     try:
         return _FileInfo(file, data, info, block_quantisers(data), None)
-    except ValueError as error:  # animations, 14 bits, damage behind the headers
+    except ValueError as error:  # animations, 14 bits, damage after the headers
         return _FileInfo(file, data, info, None, describe(error))
 
 
 def info_as_json(file_info: _FileInfo) -> dict[str, Any]:
-    """All that :func:`npp.probe` reads, durations as [numerator, denominator] seconds; QPs of blocks."""
+    """The result of :func:`npp.probe`, durations as [numerator, denominator] seconds, and QPs of blocks."""
     info, qps, before = file_info.info, file_info.qps, size_before(file_info.info)
     return {
         "file": str(file_info.file),
@@ -121,7 +121,7 @@ def _animation(info: ImageInfo) -> str:
 
 
 def info_lines(file_info: _FileInfo) -> list[str]:
-    """Size, colour, QPs of blocks, animation and extensions of a file as lines for people."""
+    """Lines for people about a file: size, colour, QPs of blocks, animation and extensions."""
     info, data = file_info.info, file_info.data
     rows = [
         ("size", _size(info)),
@@ -138,18 +138,18 @@ def info_lines(file_info: _FileInfo) -> list[str]:
 
 
 def report_files(inputs: Sequence[str], *, recursive: bool, json_report: bool) -> int:
-    """Shows what files say about themselves.
+    """Prints the headers of files.
 
     Args:
         inputs: files, folders, patterns, or ``-``.
-        recursive: search folders below folders too.
-        json_report: as JSON.
+        recursive: whether subfolders are searched.
+        json_report: whether the report is JSON.
 
     Returns:
-        the exit code.
+        The exit code.
 
     Raises:
-        UsageError: the inputs make no sense.
+        UsageError: a folder or pattern has no files, or an argument is empty.
     """
     documents: list[dict[str, Any]] = []
     code = OK

@@ -1,4 +1,4 @@
-"""Which files the arguments of a command mean."""
+"""The input files that the arguments of a command name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from npp.cli.streams import read_input
 from npp.photos.finding import is_to_be_opened, parts_fit, visible_files
 
 STDIN = "-"
-# Why what a pattern asks for is no folder: not there, a file, a link that leads to itself.
+# Errors of what is no folder: it does not exist, is a file, or a link to itself.
 _NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -24,10 +24,10 @@ class Input:
     """One file to work on.
 
     Attributes:
-        path: where it is; ``None`` is standard input.
-        relative: its place below the folder or the pattern that it was found by.
-        error: why it cannot be read, where that is known already: it stands for a folder that cannot be
-            listed, and fails in place of the files in it.
+        path: path of the file; ``None`` for standard input.
+        relative: its path below the folder or the pattern that it was found by.
+        error: the reason why it cannot be read, if that is known already: the input is a folder that
+            cannot be listed, and fails in place of the files in it.
     """
 
     path: Path | None
@@ -38,7 +38,7 @@ class Input:
         return "standard input" if self.path is None else str(self.path)
 
     def read(self) -> bytes:
-        """The file's bytes. Raises OSError."""
+        """The bytes of the file. Raises OSError if it cannot be read."""
         if self.error is not None:
             raise self.error
         return read_input() if self.path is None else self.path.read_bytes()
@@ -49,8 +49,9 @@ class Inputs:
     """All files to work on.
 
     Attributes:
-        files: each once, in the order of the arguments, a folder's by name. Links to one file are several.
-        several: whether the arguments can mean several files, even if they happen to mean one.
+        files: each once, in the order of the arguments and sorted by name in a folder. Several links to one
+            file are several files.
+        several: whether the arguments can name several files, even if they name one now.
     """
 
     files: tuple[Input, ...]
@@ -65,7 +66,7 @@ def _in_folder(folder: Path, suffixes: Collection[str], recursive: bool) -> list
 
 
 def _closed_folders(errors: Sequence[OSError], root: Path) -> list[Input]:
-    """What fails in place of the files of folders that cannot be listed."""
+    """Inputs that stand for folders that cannot be listed."""
     found = [(Path(error.filename), error) for error in errors]
     return [Input(path, path.relative_to(root) / "*", error) for path, error in found]
 
@@ -86,11 +87,11 @@ def _matching(pattern: str) -> list[Input]:
 
 
 def _closed_within(parts: Sequence[str], first: int) -> list[OSError]:
-    """Of the folders whose entries a pattern asks for, those that cannot be listed: glob passes over them.
+    """Folders of a pattern that cannot be listed, which glob silently skips.
 
     Args:
-        parts: of the pattern.
-        first: the place of the first one that has a wildcard.
+        parts: parts of the pattern.
+        first: index of the first part that has a wildcard.
     """
     closed = []
     for place in range(first, len(parts)):
@@ -107,7 +108,7 @@ def _closed_within(parts: Sequence[str], first: int) -> list[OSError]:
 
 
 def _expand(argument: str, suffixes: Collection[str], recursive: bool) -> tuple[list[Input], bool]:
-    """The files of one argument, and whether it can mean several."""
+    """The files of one argument, and whether it can name several."""
     path = Path(argument)
     if argument == STDIN:
         return [Input(None, Path("stdin"))], False
@@ -126,15 +127,15 @@ def _expand(argument: str, suffixes: Collection[str], recursive: bool) -> tuple[
 
 
 def find_inputs(arguments: Sequence[str], suffixes: Collection[str], *, recursive: bool) -> Inputs:
-    """The files that arguments mean: files, folders, patterns and ``-``.
+    """The files that arguments name: files, folders, patterns and ``-``.
 
     Args:
-        arguments: as given. A missing file is no error yet: it becomes one failed file of the run.
-        suffixes: what counts in folders.
-        recursive: search folders below folders.
+        arguments: the arguments. A missing file is no error yet: it becomes one failed file of the run.
+        suffixes: suffixes of the files that are taken from folders.
+        recursive: whether subfolders are searched.
 
     Raises:
-        UsageError: a folder or a pattern gives nothing, or an argument is empty.
+        UsageError: a folder or a pattern has no files, or an argument is empty.
     """
     found: list[Input] = []
     seen: set[object] = set()
@@ -153,7 +154,7 @@ def find_inputs(arguments: Sequence[str], suffixes: Collection[str], *, recursiv
 
 
 def _names(file: Input) -> list[object]:
-    """What tells that a file has been met before: its path, or itself with its place in the output."""
+    """Keys by which a file that was found before is recognised: its path, or its place in the output."""
     if file.path is None:
         return [STDIN]
     return [without_dots(file.path), (os.path.realpath(file.path), file.relative)]

@@ -1,4 +1,4 @@
-"""Works through many files in parallel; one bad file does not stop the others."""
+"""Running jobs on many files in parallel; one bad file does not stop the others."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def _attempt(job: Job, work: Callable[[Job], FileReport], policy: WritePolicy) -
         if must_skip(job.target, policy):
             return FileReport(str(job.source), job.target_name, SKIPPED)
         return work(job)
-    except Exception as error:  # whatever a strange file brings out in a decoder, the others go on
+    except Exception as error:  # a damaged file may raise anything, and the others go on
         status = SKIPPED if isinstance(error, FileExistsError) and _is_there(job, policy) else FAILED
         return FileReport(str(job.source), job.target_name, status, in_options(describe(error)))
 
 
 def _is_there(job: Job, policy: WritePolicy) -> bool:
-    """Whether another process has written the result while this one worked on it, and may have."""
+    """Whether another process has written the result meanwhile, and the policy accepts that."""
     return policy.skip_existing and job.target is not None and job.target.is_file()
 
 
@@ -44,7 +44,7 @@ def cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
             say("npp: the files that are being worked on are finished; Ctrl-C again leaves at once")
             pool.shutdown(wait=True, cancel_futures=True)
         except KeyboardInterrupt:
-            os._exit(STOPPED)  # as if killed: half a file has no name, or one of its own
+            os._exit(STOPPED)  # without cleaning up, as if killed: incomplete files have temporary names
         raise
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -61,18 +61,18 @@ def _say(report: FileReport, progress: Progress) -> None:
     for line in report.lines():
         if progress.disable:
             say(line)
-        else:  # above the bar
+        else:  # the line appears above the bar
             progress.console.print(single_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class Crew:
-    """Threads that do the work for some jobs, and then for others.
+    """Threads that run several lists of jobs, one after the other.
 
     Args:
         pool: the threads.
-        progress: shows how far they are.
-        task: what it shows.
-        quiet: say only what failed.
+        progress: the progress bar.
+        task: the task of the bar.
+        quiet: whether only failures are reported.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, progress: Progress, task: TaskID, quiet: bool) -> None:
@@ -91,7 +91,7 @@ class Crew:
         Returns:
             Reports in the order of the jobs.
         """
-        # In this context: a limit on pixels is of a thread and of those that copy its context.
+        # Within a copy of this context, for the limit on pixels belongs to the context.
         futures = [self._pool.submit(copy_context().run, _attempt, job, work, policy) for job in jobs]
         for future in as_completed(futures):
             report = future.result()
@@ -106,10 +106,10 @@ def crew(title: str, *, total: int, threads: int, quiet: bool) -> Iterator[Crew]
     """Threads for jobs, with a progress bar that is drawn on terminals only.
 
     Args:
-        title: stands before the bar.
-        total: jobs of all runs together.
-        threads: jobs at the same time.
-        quiet: say only what failed.
+        title: text before the bar.
+        total: number of jobs of all runs together.
+        threads: number of jobs at the same time.
+        quiet: whether only failures are reported.
     """
     with (
         ThreadPoolExecutor(max(1, min(threads, total))) as pool,
@@ -120,7 +120,7 @@ def crew(title: str, *, total: int, threads: int, quiet: bool) -> Iterator[Crew]
 
 
 def exit_code(reports: Sequence[FileReport]) -> int:
-    """Of a command with these outcomes."""
+    """The exit code of a command with these reports."""
     return SOME_FAILED if any(report.status == FAILED for report in reports) else OK
 
 
@@ -138,10 +138,10 @@ def run_jobs(
     Args:
         jobs: what to do.
         work: does one job, in any thread.
-        title: stands before the progress bar, which is drawn on terminals only.
-        policy: about existing files.
-        threads: jobs at the same time.
-        quiet: say only what failed.
+        title: text before the progress bar, which is drawn on terminals only.
+        policy: what happens to files that exist.
+        threads: number of jobs at the same time.
+        quiet: whether only failures are reported.
 
     Returns:
         Reports in the order of the jobs, and the exit code.

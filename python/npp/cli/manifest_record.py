@@ -1,4 +1,4 @@
-"""What a run of ``npp encode`` puts into its manifest."""
+"""The manifest of a run of ``npp encode``."""
 
 from __future__ import annotations
 
@@ -22,23 +22,22 @@ from npp.cli.streams import say
 def check_manifest(
     path: Path, jobs: Sequence[Job], policy: WritePolicy, *, goes_on: bool | None = None
 ) -> None:
-    """That a run may write its manifest there.
+    """Raises UsageError unless a run may write its manifest to a path.
 
     Args:
-        path: of the manifest.
-        jobs: all that the command reads and writes.
+        path: path of the manifest.
+        jobs: the files that the command reads and writes.
         policy: whether it may exist.
-        goes_on: of bits that are shared, whether a stopped run is gone on with, whose manifest this is.
+        goes_on: for files that share bits, whether a stopped run with this manifest is continued.
 
     Raises:
-        UsageError: it is an input or an output of the command, a file that is no manifest, or one that exists
-            and may not.
+        UsageError: the file is an input or an output of the command, is no manifest, or exists and may not.
     """
     check_side_file("--manifest", path, jobs)
     if not path.exists():
         return
     try:
-        next(read_manifest(path), None)  # every line is looked at before there is a first row
+        next(read_manifest(path), None)  # the first row comes after all lines were checked
     except (OSError, ValueError) as error:
         raise UsageError(f"--manifest must be a manifest or a new file: {describe(error)}") from None
     if not (policy.skip_existing or policy.force or goes_on):
@@ -49,16 +48,16 @@ def check_manifest(
 class ManifestRecord:
     """The manifest of a run, which no other run can write until the block ends.
 
-    A row is in the manifest before its file is there: a killed run leaves rows without a file, which the next
-    one makes, and no files without a row. So a manifest that is begun anew keeps its old rows, whose files
-    are there, until the new ones are complete.
+    A row is written before its file: a killed run may leave rows without a file, which the next run makes,
+    but no files without a row. So a manifest that starts afresh keeps its old rows, whose files exist, until the
+    new rows are complete.
 
     Args:
-        path: of the manifest, as :func:`check_manifest` lets it pass.
-        policy: whether it goes on or is begun anew.
+        path: path of the manifest, checked by :func:`check_manifest`.
+        policy: whether it is continued or starts afresh.
 
     Raises:
-        UsageError: it cannot be written, or another run writes it.
+        UsageError: the file cannot be written, or another run writes it.
     """
 
     def __init__(self, path: Path, policy: WritePolicy) -> None:
@@ -84,22 +83,22 @@ class ManifestRecord:
         return name_in_manifest(job.target, self._manifest.folder)
 
     def made(self, job: Job, result: FileResult) -> None:
-        """A file is about to be written."""
+        """Adds the row of a file that is about to be written."""
         self._manifest.add(self._row(job, result))
         self._recorded.add(str(job.source))
 
     def conclude(self, jobs: Sequence[Job], reports: Sequence[FileReport]) -> list[FileReport]:
-        """All jobs are done: what failed gets a row, and so does a file that has none yet.
+        """Completes the manifest after all jobs: failures and files without a row get one.
 
         Returns:
-            The reports; those of files that were there and are no results are failures now.
+            The reports; existing files that are no results of the run have become failures.
         """
         looked_at = [self._looked_at(job, report) for job, report in zip(jobs, reports, strict=True)]
         self._manifest.finish({str(job.source) for job in jobs} if self._anew else None)
         return looked_at
 
     def _looked_at(self, job: Job, report: FileReport) -> FileReport:
-        """Gives a job its row where it has none; its report, a failure where its row is one."""
+        """Adds a row for a job that has none; returns its report, a failure if the row is about an error."""
         if report.status == FAILED:
             self._manifest.add(self._row(job, FileResult.failed(report.error or "")))
             return report
@@ -118,13 +117,13 @@ class ManifestRecord:
 def conclude(
     record: ManifestRecord | None, jobs: Sequence[Job], reports: Sequence[FileReport], code: int
 ) -> tuple[Sequence[FileReport], int]:
-    """Ends a run's manifest, if it has one.
+    """Completes the manifest of a run, if it has one.
 
-    What went wrong is said, and is no reason to say nothing else.
+    Errors are printed, and the report is made nevertheless.
 
     Returns:
-        The reports and the exit code: the run's as long as the manifest is written, and all files that were
-        there before are results.
+        The reports and the exit code, which is that of a failure if the manifest could not be written or an
+        existing file is no result of the run.
     """
     if record is None:
         return reports, code
@@ -141,6 +140,6 @@ def conclude(
 
 
 def _existing_result(job: Job, values: Mapping[str, Any]) -> FileResult:
-    """A file that is there, with what is known about it."""
+    """The result for a file that existed before the run."""
     assert job.target is not None
     return existing_bpg(str(job.target), job.target.read_bytes, values)

@@ -1,4 +1,4 @@
-"""Which command somebody may have meant."""
+"""Suggestions for mistyped names of commands."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from difflib import get_close_matches
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """A question to put behind a message about a command that is not there; empty where none is near.
+    """A question for the end of a message about an unknown command; empty if no name is similar.
 
     Args:
-        word: what was given.
-        names: of the commands. Those that begin with the word come before those that look like it.
+        word: the given word.
+        names: names of the commands. Those that begin with the word come before similar ones.
     """
     word, known = word.lower(), list(names)
     near = [name for name in known if word and name.startswith(word)] or get_close_matches(word, known)

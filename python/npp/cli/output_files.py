@@ -1,4 +1,4 @@
-"""Where the results of a command go."""
+"""The output files of a command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"%0?\d*d")
 
 @dataclass(frozen=True)
 class Job:
-    """A file to read and what to make of it.
+    """A file to read and the file to make from it.
 
     Attributes:
         source: the file to read.
@@ -33,18 +33,18 @@ class Job:
 
     @property
     def target_name(self) -> str:
-        """The target for people."""
+        """Name of the target for people."""
         return "standard output" if self.target is None else str(self.target)
 
 
 @dataclass(frozen=True)
 class WritePolicy:
-    """What to do where a file exists already: fail, unless one of the first two is set.
+    """What happens to a file that exists already: an error, unless one of the first two is set.
 
     Attributes:
-        force: replace it.
-        skip_existing: leave it.
-        may_skip: whether the command takes ``--skip-existing``, so that a message may advise it.
+        force: whether it is replaced.
+        skip_existing: whether it is left alone.
+        may_skip: whether the command has ``--skip-existing``, so that a message may suggest it.
     """
 
     force: bool = False
@@ -53,21 +53,17 @@ class WritePolicy:
 
     @property
     def ways_out(self) -> str:
-        """For the end of a message about a file that exists."""
+        """The end of a message about a file that exists, with the options to try."""
         return "; --force replaces it" + (", --skip-existing leaves it" if self.may_skip else "")
 
 
 def numbered(path: Path, number: int) -> Path:
-    """A sequence's file for a frame."""
+    """The path of a frame in a sequence."""
     return path.with_name(_NUMBER.sub(lambda match: match.group() % number, path.name, count=1))
 
 
 def check_sequences(jobs: Sequence[Job]) -> None:
-    """That no sequence of frames could replace a file that is read.
-
-    Raises:
-        UsageError: it could.
-    """
+    """Raises UsageError unless no sequence of frames could replace a file that is read."""
     sources = [os.path.realpath(job.source.path) for job in jobs if job.source.path is not None]
     for target in (job.target for job in jobs if job.is_sequence and job.target is not None):
         for source in sources:
@@ -77,22 +73,22 @@ def check_sequences(jobs: Sequence[Job]) -> None:
 
 
 def _number_in(name: str, pattern: str) -> int | None:
-    """The number of a file of a sequence, by its name; ``None`` where it is none of it."""
+    """The number in the name of a file of a sequence; ``None`` if the file does not belong to it."""
     before, after = _NUMBER.split(pattern, maxsplit=1)
     match = re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
     return None if match is None else int(match[1])
 
 
 def later_frames(target: Path, frames: int) -> list[Path]:
-    """Files beside a sequence that have the names of frames after its last one, in their order.
+    """Existing files whose names are those of frames after the last one of a sequence, in order.
 
     Args:
-        target: the name with the place for a number.
-        frames: of the sequence, whose first one has the number 1.
+        target: the path with the place for a number.
+        frames: number of frames of the sequence; the first one has the number 1.
     """
     try:
         names = {path.name for path in target.parent.iterdir()}
-    except OSError:  # a folder that may be written to need not be one that may be listed
+    except OSError:  # the folder may be writable but not readable
         return []
     numbers = (_number_in(name, target.name) for name in names)
     later = sorted({number for number in numbers if number is not None and number > frames})
@@ -106,7 +102,7 @@ def _is_folder(out: str, inputs: Inputs) -> bool:
 
 
 def _check_collisions(jobs: list[Job]) -> None:
-    """No two results in one file, and none in place of a file that is read."""
+    """Raises UsageError unless every target is written once and no target is read."""
     sources = {os.path.realpath(job.source.path) for job in jobs if job.source.path is not None}
     by_target: dict[str, Job] = {}
     for job in jobs:
@@ -121,12 +117,12 @@ def _check_collisions(jobs: list[Job]) -> None:
 
 
 def plan(inputs: Inputs, out: str, suffix: str) -> list[Job]:
-    """Every input with its output.
+    """The jobs for all inputs.
 
     Args:
         inputs: the files to read.
         out: ``-``, a file, or a folder (one that exists, ends with ``/``, or is needed by several inputs).
-        suffix: of files in a folder.
+        suffix: suffix of the files in a folder.
 
     Raises:
         UsageError: several results would get one name, or a file that is read would be replaced.
@@ -159,10 +155,10 @@ def _exists(target: Path, policy: WritePolicy) -> FileExistsError:
 
 
 def must_skip(target: Path | None, policy: WritePolicy) -> bool:
-    """Whether a target is there already and is to be left alone.
+    """Whether a target exists and is to be left alone.
 
     Raises:
-        OSError: it must not be written.
+        OSError: the target exists and must not be replaced.
     """
     if target is None:
         return False
@@ -178,12 +174,12 @@ def must_skip(target: Path | None, policy: WritePolicy) -> bool:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:  # which would be taken for one about a result
+    except FileExistsError:  # a FileExistsError would be taken for one about the target
         raise NotADirectoryError(f"{folder} is not a folder") from None
 
 
 def write(target: Path | None, data: bytes, policy: WritePolicy) -> None:
-    """Writes a result, whole or not at all, and the folders it needs."""
+    """Writes a result, whole or not at all, and creates the folders that it needs."""
     if target is None:
         write_output(data)
         return
@@ -195,9 +191,9 @@ def write(target: Path | None, data: bytes, policy: WritePolicy) -> None:
 
 
 def write_sequence(files: Iterable[tuple[Path, bytes]], policy: WritePolicy) -> None:
-    """Writes the files of a sequence, all of them in one folder, and the folders that this needs.
+    """Writes the files of a sequence, all of them in one folder, and creates the folders that it needs.
 
-    None appears or is replaced before all are complete.
+    No file appears or is replaced before all are complete.
     """
 
     def in_folders() -> Iterator[tuple[Path, bytes]]:

@@ -1,4 +1,4 @@
-"""How the process begins and ends, whatever command runs in it."""
+"""Start and end of the process, the same for all commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from npp.cli.streams import say, silence_output
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM as an exception, so that temporary files go away."""
+    """Turns SIGTERM into an exception, so that temporary files are removed."""
     raise SystemExit(128 + signal.SIGTERM)
 
 
@@ -23,7 +23,7 @@ def run(work: Callable[[], int | None]) -> NoReturn:
     """Does the work and exits.
 
     Args:
-        work: returns the exit code, ``None`` where all went well, or exits by itself.
+        work: returns the exit code, or ``None`` for success, or exits by itself.
     """
     signal.signal(signal.SIGTERM, _terminate)
     # npp has its own limit on pixels and says which file is above it. By the text of Pillow's warning: its
@@ -35,9 +35,9 @@ def run(work: Callable[[], int | None]) -> NoReturn:
     except UsageError as error:
         say(f"npp: {error}")
         code = USAGE
-    except KeyboardInterrupt:  # typer's commands see to it themselves
+    except KeyboardInterrupt:  # typer's commands handle it themselves
         code = STOPPED
-    except OSError as error:  # files have been seen to by the commands: what is left is standard output
+    except OSError as error:  # commands handle errors of files; this one is about standard output
         silence_output()
         if not isinstance(
             error.__cause__ or error, BrokenPipeError

@@ -1,4 +1,4 @@
-"""Progress bars: how far the stages of a long run are, and bars that leave no trace where not drawn."""
+"""Progress bars: one for each stage of a long run, and bars that write nothing if they are disabled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from npp.progress import Progress, Stage
 class SilentProgress(rich.progress.Progress):
     """Rich's progress bars; disabled ones write nothing at all.
 
-    Before rich 14.3 also those end with an empty line, in the middle of what the commands say.
+    Before rich 14.3 disabled bars end with an empty line, in the middle of the commands' output.
     """
 
     def stop(self) -> None:
@@ -32,7 +32,7 @@ class SilentProgress(rich.progress.Progress):
 
 @contextmanager
 def stage_bars(quiet: bool) -> Iterator[Stage]:
-    """Progress bars on terminals, from the first stage on, and a line a stage elsewhere."""
+    """Shows stages as progress bars on terminals, and as one line each elsewhere."""
     terminal = is_terminal(sys.stderr)
     columns = (
         TextColumn("{task.description}"),

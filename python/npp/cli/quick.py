@@ -1,7 +1,7 @@
 """``npp info``, ``npp --help`` and ``npp --version`` in their usual forms, in a tenth of a second.
 
-typer takes longer to load and to read two switches than such a command takes for all its work. It still has
-every command: whatever is not understood here is left to it.
+Loading typer takes longer than all the work of such a command. Every other form of a command line is left to
+typer.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _STDIN = "-"
 
 
 def quick_work(arguments: Sequence[str]) -> Callable[[], int] | None:
-    """What is to be done, where it is one of these.
+    """The work of one of these commands.
 
     Args:
-        arguments: without the program's name.
+        arguments: arguments without the program's name.
 
     Returns:
-        a function that returns the exit code; ``None`` for everything else.
+        A function that returns the exit code; ``None`` for all other arguments.
     """
     if list(arguments) == ["--version"]:
         return _show_version

@@ -37,7 +37,7 @@ def _pictures(jobs: Sequence[Job], output: str) -> list[Any]:
 
 
 def _jobs(inputs: Sequence[str], output: str, recursive: bool) -> list[Job] | None:
-    """This machine's files with their targets; ``None`` where URLs are given, which the cluster looks up."""
+    """The jobs for files of this machine; ``None`` for URLs, which the cluster looks up."""
     from npp.integrations.ray.ray_storage import is_remote
 
     if is_remote(output) or any(map(is_remote, inputs)):
@@ -54,27 +54,27 @@ def _line(row: ManifestRow) -> str:
 
 
 def _ray_errors() -> tuple[type[Exception], ...]:
-    """What Ray raises by itself, where it is loaded."""
+    """The base class of Ray's own errors; empty if Ray is not loaded."""
     exceptions = sys.modules.get("ray.exceptions")
     return () if exceptions is None else (exceptions.RayError,)
 
 
 def _in_worker(error: Exception) -> Exception:
-    """What went wrong in a worker, which Ray tells with all that was going on there."""
+    """The original error of a worker, which Ray wraps into one with a long traceback."""
     cause = getattr(error, "cause", None) if isinstance(error, _ray_errors()) else None
     return cause if isinstance(cause, Exception) else error
 
 
 def encode_with_ray(request: EncodeRequest, address: str | None) -> tuple[list[dict[str, Any]], int]:
-    """Encodes what a request asks for; gives the rows for the report, and the exit code.
+    """Encodes the files of a request; returns the rows of the report and the exit code.
 
     Args:
-        request: without a part, and without bits that are shared.
-        address: of the cluster.
+        request: a request without a part and without sharing.
+        address: address of the cluster.
 
     Raises:
         UsageError: Ray is not installed, there is no such cluster, the arguments do not make sense, or
-            something fails that is more than one picture, as a table that cannot be read.
+            something else than a single picture fails, such as reading a table.
     """
     if request.output == STDOUT:
         raise UsageError("--engine ray writes into a folder, not to standard output")

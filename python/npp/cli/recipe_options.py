@@ -17,10 +17,10 @@ from npp.recipes.recipe import Recipe
 
 
 def parts_of(*, qp_map_only: bool, no_scale: bool, no_filter: bool, no_map: bool) -> Parts:
-    """The parts that the command line leaves on.
+    """The parts of a recipe that the options leave on.
 
     Raises:
-        UsageError: the map alone, and no map.
+        UsageError: the map alone and no map are asked for together.
     """
     if qp_map_only and no_map:
         raise UsageError("--qp-map-only and --no-map exclude each other")
@@ -30,14 +30,14 @@ def parts_of(*, qp_map_only: bool, no_scale: bool, no_filter: bool, no_map: bool
 
 
 def named_recipe(argument: str, name_or_path: str) -> Recipe:
-    """A recipe that the command line names.
+    """Loads a recipe that the command line names.
 
     Args:
-        argument: that names it, for messages.
-        name_or_path: of the recipe.
+        argument: the argument that names it, for messages.
+        name_or_path: name or path of the recipe.
 
     Raises:
-        UsageError: there is none of that name, or it cannot be read.
+        UsageError: there is no recipe of that name, or it cannot be read.
     """
     try:
         return Recipe.load(name_or_path)
@@ -49,7 +49,7 @@ def load_recipe(name_or_path: str, parts: Parts) -> RecipeUse:
     """Loads a recipe for a whole run.
 
     Raises:
-        UsageError: there is none of that name, or it cannot be read.
+        UsageError: there is no recipe of that name, or it cannot be read.
     """
     recipe = named_recipe("--for", name_or_path)
     return RecipeUse(recipe, parts, recipe.name or Path(name_or_path).stem)
@@ -57,7 +57,7 @@ def load_recipe(name_or_path: str, parts: Parts) -> RecipeUse:
 
 @contextmanager
 def shared_cores(workers: int) -> Iterator[None]:
-    """Networks within several threads of work share the cores instead of each taking all of them."""
+    """Divides the cores among the networks of several threads, which would each take all of them."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, min(before, usable_cores() // workers)))
     try:

@@ -1,4 +1,4 @@
-"""``npp recipes``: what ``npp encode --for`` can be given."""
+"""The command ``npp recipes``, which lists the recipes for ``npp encode --for``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _described(name: str) -> dict[str, Any]:
 
 
 def recipe_lines(recipe: dict[str, Any]) -> list[str]:
-    """A recipe for people.
+    """Lines for people about a recipe.
 
     Args:
         recipe: its fields of the JSON report.

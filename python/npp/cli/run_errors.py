@@ -21,14 +21,14 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def _is_for_people(category: type[Warning], filename: str) -> bool:
-    """Whether a warning is npp's own, and so about what somebody has given, not about how code is written."""
+    """Whether a warning is npp's own, and so about the user's input, not about code."""
     is_npps = _PACKAGE in Path(filename).parents
     return issubclass(category, PhotoWarning) or (is_npps and issubclass(category, UserWarning))
 
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """npp's own warnings are lines for people, each said once; all others stay what they are."""
+    """Prints npp's own warnings as plain lines, each once; other warnings are not changed."""
     show_default = warnings.showwarning
     messages: set[str] = set()
 
@@ -36,21 +36,21 @@ def _warnings_as_lines() -> Iterator[None]:
         message: Warning | str, category: type[Warning], filename: str, *arguments: Any, **keywords: Any
     ) -> None:
         if _is_for_people(category, filename):
-            if str(message) not in messages:  # several searches meet one folder
+            if str(message) not in messages:  # several searches may find one folder
                 say(f"npp: {message}")
             messages.add(str(message))
         else:
             show_default(message, category, filename, *arguments, **keywords)
 
     with warnings.catch_warnings():
-        # Every photo is named, and each once.
+        # Every photo is named; repetitions are left out above.
         warnings.simplefilter("always", PhotoWarning)
         warnings.showwarning = show
         yield
 
 
 def _placed(message: str, where: Path | None) -> str:
-    """The message with the file in front, where it does not name it anyway."""
+    """The message with the file in front, unless it names the file already."""
     return message if where is None or str(where) in message else f"{where}: {message}"
 
 
@@ -61,15 +61,15 @@ def explained(
     where: Path | None = None,
     begun: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
-    """Says in one line what is missing, wrong, or to be done next, with the exit code for it.
+    """Turns errors within the block into one line for people and an exit code.
 
-    Meanwhile standard output is standard error: the only thing that belongs there is the result.
+    Within the block standard output goes to standard error, for only the result belongs on standard output.
 
     Args:
-        extra: of npp, that the command needs.
-        after_a_stop: says how to go on after Ctrl-C.
-        where: the file of settings, which messages about what is wrong begin with.
-        begun: whether work has been done, so that what is wrong is no wrong usage any more.
+        extra: the extra of npp that the command needs.
+        after_a_stop: returns the text that says how to continue after Ctrl-C.
+        where: the file of settings, with which messages about errors begin.
+        begun: whether work has been done, so that an error is a failure and not wrong usage.
     """
     try:
         with redirect_stdout(sys.stderr), _warnings_as_lines():

@@ -1,4 +1,4 @@
-"""Many files whose qps are chosen together: sampled quickly, then encoded so that their total is met."""
+"""Encoding of files that share bits: quick samples first, then files whose total meets the budget."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from npp.cli.streams import say
 from npp.codec.build import __version__
 from npp.config.digests import digest_of
 
-# Times the total: what qp 51 takes by the curves, when it is not even tried. Files of high efforts take less
+# If the curves at qp 51 exceed the total by this factor, no file is tried. Files of high efforts take less
 # than half of what the curves, which are continued there, say of them.
 _HOPELESS = 4.0
 
 
 def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
-    """What rate curves depend on, and what files do."""
+    """Digests of the settings that rate curves depend on, and of those that files depend on."""
     recipe = None if settings.recipe is None else settings.recipe.digest()
     common = [__version__, recipe, settings.keep_metadata]
     options = {name: value for name, value in settings.options.items() if name != "effort"}
@@ -43,23 +43,23 @@ def _keys(settings: EncodeSettings, share: ShareSettings) -> tuple[str, str]:
 
 
 class SharedRun:
-    """Files that are encoded at qps chosen together, and what becomes of them.
+    """A run that encodes files at qps chosen together.
 
-    No pictures are kept in memory, only numbers about them. A run that was stopped goes on from the state in
-    the folder of the results, and ends with the same files.
+    Only numbers about pictures are kept in memory. A stopped run continues from the state in the output
+    folder, and ends with the same files.
 
     Args:
-        request: of the command; bits are shared.
-        jobs: what to encode; each is read twice.
-        threads: files at the same time; the result does not depend on it.
+        request: a request with sharing.
+        jobs: the files to encode; each is read twice.
+        threads: number of files at the same time; the result does not depend on it.
 
     Attributes:
-        reports: one a job, in their order.
-        totals: of all files together, for the report; empty where nothing was encoded.
-        code: exit code.
+        reports: one for each job, in their order.
+        totals: totals of all files for the report; empty if nothing was encoded.
+        code: the exit code.
 
     Raises:
-        OSError: the folder cannot be made, or its state not be read.
+        OSError: the folder cannot be created, or its state cannot be read.
     """
 
     def __init__(self, request: EncodeRequest, jobs: Sequence[Job], threads: int) -> None:
@@ -84,7 +84,7 @@ class SharedRun:
         """
         self._sample()
         if self._sampled and not self._encode_sampled():
-            return  # the state stays, for a larger total
+            return  # the state is kept for a run with a larger total
         self.code = max(self.code, exit_code(self.reports))
         if self.code != OK and not self._state.is_empty():
             say(f"npp: {self._state.path} stays: the same command goes on from it")
@@ -97,7 +97,7 @@ class SharedRun:
         self._sampled = [index for index, report in enumerate(self.reports) if report.status != FAILED]
 
     def _sample_job(self, job: Job) -> FileReport:
-        """Puts a job's curve among the others; the report only says whether there is one."""
+        """Samples the curve of a job; the report says whether that succeeded."""
         if not self._state.is_ours(job):
             must_skip(job.target, self._policy)
         source = file_identity(job.source)
@@ -110,7 +110,7 @@ class SharedRun:
         return FileReport(str(job.source), job.target_name, WRITTEN)
 
     def _encode_sampled(self) -> bool:
-        """Encodes the files whose pictures have curves; gives whether the total can be met."""
+        """Encodes the files of sampled pictures; returns whether the total can be met."""
         curves = [self._curves[self._jobs[index]] for index in self._sampled]
         total = total_bits(curves, self._share.total_bytes, self._share.mean_bpp)
         budget = SharedBudget(bits_of(curves), total, **arguments_about_losses(curves))
@@ -123,11 +123,11 @@ class SharedRun:
         return True
 
     def _encode_within(self, budget: SharedBudget, total: float) -> int | None:
-        """Encodes until the total is met; gives how many files that took, ``None`` where it cannot be met."""
+        """Encodes until the total is met; returns the number of encodes, ``None`` if it cannot be met."""
         encode = partial(encode_job_at, settings=self._settings, state=self._state, policy=self._policy)
         jobs = [self._jobs[index] for index in self._sampled]
         reports = [self.reports[index] for index in self._sampled]
-        # Files may be written more than once until the total is met: what became of each is said at the end.
+        # Files may be written more than once until the total is met, so reports are printed at the end.
         with crew("Encoding", total=len(jobs), threads=self._threads, quiet=True) as workers:
             work = SharedWork(jobs, reports, workers, encode, self._state)
             is_met = work.work_off(budget, total)
@@ -136,7 +136,7 @@ class SharedRun:
         return work.encodes if is_met else None
 
     def _refuse_total(self, budget: SharedBudget, total: float) -> None:
-        """No picture has a file where the total is far below what the highest qp takes."""
+        """Reports a failure for every picture, for the total is far below the files of the highest qp."""
         by = "the first files" if budget.qps else "quick files"
         least = int(budget.least_bits / 8)
         error = f"{int(total // 8)} bytes in all are too few: by {by} qp {MAX_QP} takes about {least}"
@@ -147,9 +147,9 @@ class SharedRun:
         self.code = SOME_FAILED
 
     def _clear_failed(self) -> None:
-        """No file of a qp that was given up lies where the report says that there is none.
+        """Removes this run's files of failed jobs, so that no file lies where the report says there is none.
 
-        What an earlier run has written there stays, and is named: nothing has taken its place.
+        Files of earlier runs are kept and named in the report, for nothing has replaced them.
         """
         for index, (job, report) in enumerate(zip(self._jobs, self.reports, strict=True)):
             if report.status == FAILED:
@@ -157,11 +157,11 @@ class SharedRun:
                 self.reports[index] = replace(report, error=error, values={})
 
     def _cleared(self, job: Job) -> str:
-        """Removes this run's own file of a job that failed; says where one stays."""
+        """Removes this run's own file of a failed job; the report names a file that is kept."""
         if job.target is None or not self._state.is_ours(job):
             return ""
         if self._state.has_written(job):
-            with suppress(OSError):  # then it stays, too
+            with suppress(OSError):  # the file is kept then, too
                 job.target.unlink()
         if not job.target.exists():
             return ""
@@ -169,7 +169,7 @@ class SharedRun:
         return f"; {job.target} is still an earlier file"
 
     def _sum_up(self, total: float, encodes: int) -> None:
-        """The totals for the report and for people."""
+        """Sets the totals of the report and prints them."""
         reports = [self.reports[index] for index in self._sampled]
         reports = [report for report in reports if report.status != FAILED]
         size = sum(report.values["bytes"] for report in reports)

@@ -1,4 +1,4 @@
-"""What a run of ``npp encode --share`` has found out, kept in a file so that a stopped run goes on."""
+"""The state of ``npp encode --share`` in a file, from which a stopped run continues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from npp.cli.side_files import check_side_file
 from npp.file_locks import FileLock
 from npp.files import append_whole
 
-#: In the folder of the results.
+#: Name of the file in the output folder.
 STATE_NAME = ".npp-share.jsonl"
 
 _LINE_BEGINS = b'{"kind": "'  # as ShareState writes it
@@ -28,15 +28,15 @@ _Identity = tuple[str, int, int]
 
 
 def check_state(path: Path, jobs: Sequence[Job], manifest: Path | None) -> None:
-    """That the state of a run may stand there.
+    """Raises UsageError unless the state of a run may be written to a path.
 
     Args:
-        path: of the state.
-        jobs: all that the command reads and writes.
-        manifest: which the command writes, too.
+        path: path of the state.
+        jobs: the files that the command reads and writes.
+        manifest: path of the manifest that the command writes too.
 
     Raises:
-        UsageError: the file is read, is written by the command for something else, or is no such state.
+        UsageError: the file is an input or an output of the command, or is no such state.
     """
     check_side_file("the state", path, jobs)
     if manifest is not None and os.path.realpath(manifest) == os.path.realpath(path):
@@ -54,13 +54,13 @@ def check_state(path: Path, jobs: Sequence[Job], manifest: Path | None) -> None:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Nobody else shares bits into a folder as long as the block lasts; the state, if empty, goes with it.
+    """Locks an output folder for sharing within the block; an empty state is removed after it.
 
     Args:
-        folder: of the results, which is made.
+        folder: the output folder, which is created.
 
     Raises:
-        UsageError: another run shares into it.
+        UsageError: another run has locked it.
     """
     with ExitStack() as stack:
         try:
@@ -70,16 +70,16 @@ def alone_in(folder: Path) -> Iterator[None]:
             raise UsageError(
                 f"another run shares into {folder}; wait for it, or choose another --output"
             ) from None
-        except OSError:  # where no state can be written, each file is said to fail
+        except OSError:  # if no state can be written, each file is reported as failed
             pass
         yield
 
 
 def file_identity(source: Input) -> _Identity:
-    """Path, size and time of a file: another one has another, however it is called.
+    """Path, size and time of a file, which tell whether it was replaced.
 
     Raises:
-        OSError: it is not there.
+        OSError: the file does not exist.
     """
     assert source.path is not None
     status = source.path.stat()
@@ -87,12 +87,12 @@ def file_identity(source: Input) -> _Identity:
 
 
 class ShareState:
-    """Rate curves and sizes of files, one JSON object a line; a line that is not whole does not count.
+    """Rate curves and sizes of files, one JSON object a line; an incomplete last line is dropped.
 
     Args:
         path: the file, which need not exist.
-        curve_key: tells the options that curves depend on; others' curves do not count.
-        file_key: the same of whole files.
+        curve_key: digest of the settings that curves depend on; curves with another one are ignored.
+        file_key: digest of the settings that whole files depend on.
     """
 
     def __init__(self, path: Path, curve_key: str, file_key: str) -> None:
@@ -111,7 +111,7 @@ class ShareState:
                 end = 0
                 for line in file:
                     if not line.endswith(b"\n"):
-                        file.truncate(end)  # what was being written when the run was stopped
+                        file.truncate(end)  # the line that was being written when the run was stopped
                         break
                     end += len(line)
                     with suppress(ValueError, KeyError, TypeError):
@@ -132,7 +132,7 @@ class ShareState:
             self._curves[source] = PictureCurve.from_json(line["curve"])
 
     def _name(self, job: Job) -> str:
-        """A result's name below the state's folder, which stays the same from wherever that is reached."""
+        """Name of a result relative to the state's folder, the same from any working directory."""
         assert job.target is not None
         return Path(os.path.relpath(job.target, self.path.parent)).as_posix()
 
@@ -144,15 +144,15 @@ class ShareState:
             self._take(line)
 
     def curve(self, source: _Identity) -> PictureCurve | None:
-        """What sampling a picture has shown."""
+        """The sampled curve of a picture, ``None`` if there is none yet."""
         return self._curves.get(source)
 
     def put_curve(self, source: _Identity, curve: PictureCurve) -> None:
-        """Keeps what sampling a picture has shown."""
+        """Stores the sampled curve of a picture."""
         self._append("curve", source, {"curve": curve.as_json()})
 
     def values(self, source: _Identity, qp: int) -> dict[str, Any] | None:
-        """The report's fields of a picture's file at a qp."""
+        """The report's fields for a picture's file at a qp, ``None`` if it is unknown."""
         line = self._files.get((source, qp))
         return None if line is None else dict(line["values"])
 
@@ -162,25 +162,25 @@ class ShareState:
         return line is not None and self.is_ours(job) and line["crc"] == _crc32_of(job.target)
 
     def put_file(self, job: Job, source: _Identity, qp: int, file: bytes, values: dict[str, Any]) -> None:
-        """Keeps what a file takes; to be called before the file is written, which is then known as ours."""
+        """Stores size and CRC-32 of a file; called before it is written, so that it is recognised as ours."""
         fields = {"target": self._name(job), "qp": qp, "crc": zlib.crc32(file), "values": values}
         self._append("file", source, fields)
 
     def is_ours(self, job: Job) -> bool:
-        """Whether a result was written by such a run, and may be replaced by one."""
+        """Whether a result was written by a run that shares bits, and so may be replaced."""
         crcs = self._crcs.get(self._name(job))
         return crcs is not None and _crc32_of(job.target) in crcs
 
     def wrote(self, job: Job) -> None:
-        """A result is there now."""
+        """Notes that this run has written a result."""
         self._written.add(self._name(job))
 
     def has_written(self, job: Job) -> bool:
-        """Whether this run has written a result, if only at a qp that it has given up since."""
+        """Whether this run has written a result, even at a qp that was given up later."""
         return self._name(job) in self._written
 
     def is_empty(self) -> bool:
-        """Whether the file has nothing to go on from, or is not there."""
+        """Whether the file is empty or missing."""
         return not self.path.exists() or not self.path.stat().st_size
 
     def remove(self) -> None:
@@ -189,7 +189,7 @@ class ShareState:
 
 
 def _crc32_of(path: Path | None) -> int | None:
-    """The CRC-32 of a file; ``None`` where there is none."""
+    """The CRC-32 of a file; ``None`` if there is no file."""
     assert path is not None
     try:
         return zlib.crc32(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Encoding at the qps that a shared budget gives out, until its total is met."""
+"""Encoding at the qps of a shared budget until its total is met."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from npp.cli.output_files import Job, WritePolicy, write
 from npp.cli.share_state import ShareState, file_identity
 
 REPLACES = WritePolicy(force=True)
-# Times the total: what qp 51 takes by the first files as they will be, when the others are not tried. They
-# tell how the curves lie, and only a set of very different pictures has others that lie twice as low.
+# If the first files at qp 51 predict this many times the total, the others are not tried. The first files
+# show by how much the curves are off; only a set of very different pictures has others at half of that.
 _UNLIKELY = 2.0
 
 #: Encodes a job at a step's qp; the last argument says whether the file is written.
@@ -36,15 +36,15 @@ def encode_job_at(
     state: ShareState,
     policy: WritePolicy,
 ) -> FileReport:
-    """One file at the qp that its step says; left alone where it takes more than the step allows.
+    """Encodes one file at the qp of a step; it is not written if it is larger than the step allows.
 
     Args:
         job: the file.
-        step: its qp, and what it may take.
-        keep: write the file; else it is only found out what it takes.
-        settings: of every file.
-        state: what earlier runs know, and this one.
-        policy: about files that exist and are none of the state's.
+        step: its qp, and the most bits that it may have.
+        keep: whether the file is written; else only its size is wanted.
+        settings: the settings for every file.
+        state: results of this run and of earlier ones.
+        policy: what happens to existing files that are not in the state.
     """
     source = file_identity(job.source)
     known = state.values(source, step.qp)
@@ -61,7 +61,7 @@ def encode_job_at(
     values, unmeasured = report_values(picture, file, step.qp, time.perf_counter() - start, settings)
     ours = state.is_ours(job)
     try:
-        # What could not be measured is not known: another run may have the memory.
+        # A value that could not be measured is not stored, for another run may have the memory.
         known_values = {name: value for name, value in values.items() if name != "psnr" or not unmeasured}
         state.put_file(job, source, step.qp, file, known_values)
         if not keep or _too_large(len(file), step):
@@ -69,7 +69,7 @@ def encode_job_at(
             return FileReport(str(job.source), job.target_name, WRITTEN, values=values, summary=tried)
         write(job.target, file, REPLACES if ours else policy)
     except OSError as error:
-        # What the file takes is known and counts: the others get the qps that they have when the same command
+        # The size of the file is known and counts: others get the qps that they have when the same command
         # goes on with more space.
         return FileReport(str(job.source), job.target_name, FAILED, describe(error), values=values)
     state.wrote(job)
@@ -83,16 +83,16 @@ def _as_it_was(job: Job, values: dict[str, Any]) -> FileReport:
 
 
 def _recalled(job: Job, step: SharedStep, state: ShareState) -> FileReport | None:
-    """What the state says about a file, wherever it is now; ``None`` where it says nothing."""
+    """The state's result for a file, which need not exist; ``None`` if there is none."""
     try:
         values = state.values(file_identity(job.source), step.qp)
-    except OSError:  # its own job will say so
+    except OSError:  # its own job will report it
         return None
     return None if values is None else _as_it_was(job, values)
 
 
 def _is_whole(values: Mapping[str, Any], settings: EncodeSettings) -> bool:
-    """Whether the report's fields are there, if the run that made the file was not asked for all of them."""
+    """Whether the stored fields are all that the report needs; another run may have measured fewer."""
     return "psnr" in values or not settings.measure
 
 
@@ -101,7 +101,7 @@ def _too_large(size: int, step: SharedStep) -> bool:
 
 
 def _is_hopeless(budget: SharedBudget, total_bits: float) -> bool:
-    """Whether even qp 51 will take more, by files of it, and at least half of the work can still be saved."""
+    """Whether files at qp 51 show that the total cannot be met, and half of the work can still be saved."""
     qps, bits = budget.qps, budget.total_bits
     if not qps or len(qps) > budget.left or min(qps.values()) < MAX_QP:
         return False
@@ -114,11 +114,11 @@ class SharedWork:
 
     Attributes:
         jobs: one for each picture of the budget.
-        reports: what became of them so far, in the order of the jobs.
-        workers: do the work.
-        encode: does it for one job.
-        state: what is known of files without encoding them.
-        encodes: how many files were encoded.
+        reports: the reports so far, in the order of the jobs.
+        workers: the threads that do the work.
+        encode: encodes one job at a step.
+        state: stored results, which need no encoding.
+        encodes: number of files that were encoded.
     """
 
     jobs: Sequence[Job]
@@ -127,16 +127,15 @@ class SharedWork:
     encode: EncodeAt
     state: ShareState
     encodes: int = 0
-    # Of pictures whose files nobody has looked for at their places.
+    # Indices of pictures whose files were not looked for in the output folder yet.
     _unseen: dict[int, SharedStep] = field(default_factory=dict)
 
     def work_off(self, budget: SharedBudget, total_bits: float) -> bool:
-        """Encodes until the budget is satisfied; gives whether it can be.
+        """Encodes until the budget is satisfied; returns whether it can be.
 
-        What the state knows already is believed as long as qps are being chosen: only the files of the qps
-        that stay in the end are looked for, and encoded if they are not there. So are the first ones of a
-        total so small that they get qp 51 at once: where they show that it cannot be met, no file has been
-        touched.
+        Stored results are trusted while qps are being chosen: only the files of the final qps are looked for,
+        and encoded if they are missing. If the total is so small that all files get qp 51 at once, the first
+        files are measured without being written: if they show that it cannot be met, no file was changed.
         """
         begun = False
         while steps := budget.next():
@@ -151,7 +150,7 @@ class SharedWork:
     def _attempt(
         self, steps: Sequence[SharedStep], keep: bool
     ) -> tuple[list[tuple[SharedStep, FileReport]], set[int]]:
-        """What the files of some steps take, and the pictures whose files were seen at their places."""
+        """The outcomes of some steps, and the pictures whose files were found in the output folder."""
         recalled = {step.picture: _recalled(self.jobs[step.picture], step, self.state) for step in steps}
         missing = [step for step in steps if recalled[step.picture] is None]
         encoded = dict(zip((step.picture for step in missing), self._encoded(missing, keep), strict=True))
@@ -166,7 +165,7 @@ class SharedWork:
     def _account(
         self, budget: SharedBudget, outcomes: Sequence[tuple[SharedStep, FileReport]], seen: set[int]
     ) -> None:
-        """Tells the budget what was found, and takes those reports over that count."""
+        """Passes the outcomes to the budget, and keeps the reports that count."""
         for step, report in outcomes:
             if report.status == FAILED and not report.values:
                 budget.drop(step)
@@ -178,7 +177,7 @@ class SharedWork:
                 self._unseen[step.picture] = step
 
     def _finish(self) -> None:
-        """Looks for the files that nobody has seen, and encodes them where they are not there."""
+        """Looks for the files that were not looked for yet, and encodes those that are missing."""
         steps = list(self._unseen.values())
         for step, report in zip(steps, self._encoded(steps, keep=True), strict=True):
             self.reports[step.picture] = report

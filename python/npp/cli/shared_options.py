@@ -1,4 +1,4 @@
-"""What the commands on picture files share: options, checks of them, the limit on pixels, the report."""
+"""Options that the commands on picture files share, with their checks."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ MaxPixelsOption = Annotated[
 
 
 def checked(check: Any, *arguments: Any) -> Any:
-    """What a check of the library gives; the TypeError or ValueError of a wrong value is a UsageError."""
+    """The result of one of the library's checks; its TypeError or ValueError becomes a UsageError."""
     try:
         return check(*arguments)
     except (TypeError, ValueError) as error:
@@ -84,5 +84,5 @@ def check_stdout(output: str, json_report: bool) -> None:
 
 
 def finish(documents: Sequence[dict[str, Any]], code: int, json_report: bool, **more: Any) -> NoReturn:
-    """Ends a command with its report and its exit code; a report that does not arrive is a failure, too."""
+    """Ends a command with its report and exit code; a report that cannot be written is a failure, too."""
     raise typer.Exit(print_report(documents, code, **more) if json_report else code)

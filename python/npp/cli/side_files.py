@@ -1,4 +1,4 @@
-"""Files that a command writes beside its results: they must be neither read nor be a result themselves."""
+"""Files that a command writes beside its results, which must be neither inputs nor results."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from npp.files import check_target
 
 
 def check_side_file(name: str, path: Path, jobs: Sequence[Job]) -> None:
-    """That a file may be written beside the results of some jobs.
+    """Raises UsageError unless a file may be written beside the results of some jobs.
 
     Args:
-        name: what messages call it, as an option.
+        name: its name in messages, such as that of an option.
         path: the file, which need not exist.
-        jobs: all that the command reads and writes.
+        jobs: the files that the command reads and writes.
 
     Raises:
-        UsageError: it is an input or an output or lies in one, an output would lie in it, or it is a folder
-            or no ordinary file.
+        UsageError: the path is an input or an output or lies in one, an output would lie in it, or it is a
+            folder or no ordinary file.
     """
     try:
         real = check_target(path, force=True)

@@ -1,4 +1,4 @@
-"""Standard input, output and error of the process: any of them may be closed, full, or no terminal."""
+"""Standard input, output and error, any of which may be closed, full, or no terminal."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ _ANY_WIDTH = 10_000  # columns
 
 
 def console(*, stderr: bool) -> Console:
-    """Rich text on standard output or error: escape codes on terminals only, whatever FORCE_COLOR says.
+    """A rich console on standard output or error, with escape codes on terminals only.
 
-    Elsewhere nothing is cut: no line is too wide for a file.
+    FORCE_COLOR is ignored. Lines for files are not cut to the width of a terminal.
     """
-    from rich.console import Console  # takes as long to load as all that commands need without it
+    from rich.console import Console  # loading it takes as long as all else that commands need
 
     terminal = is_terminal(sys.stderr if stderr else sys.stdout)
     return Console(stderr=stderr, force_terminal=terminal, width=None if terminal else _ANY_WIDTH)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody looks at it."""
+    """Whether the stream is a terminal."""
     return stream is not None and not stream.closed and stream.isatty()
 
 
 def _give_up(stream: TextIO) -> None:
-    """What is left in a stream's buffer goes nowhere, so that its closing at exit does not fail once more."""
+    """Discards a stream's buffer, so that closing it at exit does not fail again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def silence_output() -> None:
-    """What is left to say on standard output goes nowhere."""
+    """Discards further output on standard output."""
     if sys.stdout is not None:
         _give_up(sys.stdout)
 
 
 def read_input() -> bytes:
-    """All of standard input. Raises OSError."""
+    """All of standard input. Raises OSError if it cannot be read."""
     if sys.stdin is None:
         raise OSError("standard input is closed")
     return sys.stdin.buffer.read()
 
 
 def write_output(data: bytes | str) -> None:
-    """Writes to standard output and sees to it that it arrives.
+    """Writes to standard output and flushes it.
 
     Raises:
-        OSError: it is closed, its disk is full, or its reader has gone; the message names it.
+        OSError: the stream is closed, its disk is full, or its reader has gone; the message says so.
     """
     stream = sys.stdout
     if stream is None:
@@ -73,7 +73,7 @@ def write_output(data: bytes | str) -> None:
 
 
 def say(line: str) -> None:
-    """A line on standard error, made one. That nobody can read it is no reason to stop the work."""
+    """Prints text on standard error as one line. Errors are ignored, for the work must go on."""
     stream = sys.stderr
     if stream is None:
         return

@@ -1,4 +1,4 @@
-"""``npp train``: the trainings that the extra npp[train] brings."""
+"""The command ``npp train``: the trainings of the extra npp[train]."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEFAULT = "preprocessor"
 
 
 class _DefaultCommand(TyperGroup):
-    """What is not the name of a command is the default command's: ``npp train CONFIG.yaml``."""
+    """A group with a default command, so that ``npp train CONFIG.yaml`` works."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
@@ -33,7 +33,7 @@ class _DefaultCommand(TyperGroup):
         return list(super().parse_args(ctx, args))
 
     def _check_no_command(self, ctx: Any, word: str) -> None:
-        """Fails where a word is no file, and nearly a command."""
+        """Fails if a word is no file but similar to the name of a command."""
         hint = did_you_mean(word, self.commands)
         if hint and not Path(word).suffix and not Path(word).exists():
             ctx.fail(f"There is neither a command nor a file {word!r}.{hint}")
@@ -61,9 +61,10 @@ class _Objective(str, Enum):
 
 
 def _how_to_go_on(out: Path | None, begun: float, resume: Path | None) -> str:
-    """Of a run that was stopped; a checkpoint that an earlier run has left in its folder is not its own.
+    """The text that says how to continue a stopped run.
 
-    Where it has none yet, one that went on begins again where it began.
+    A checkpoint of an earlier run does not count. Without a checkpoint of its own, a run that was resumed is
+    to be resumed from the same one again.
     """
     names = ("checkpoints/last.ckpt", _PRETRAINED)
     checkpoints = [] if out is None else [out / name for name in names if _is_younger(out / name, begun)]
@@ -82,21 +83,21 @@ def _is_younger(file: Path, begun: float) -> bool:
 
 
 def _device_setting(devices: str) -> int | str:
-    """What ``--devices`` says as the setting has it: a number, or the text as it is."""
+    """The setting for ``--devices``: a number if it is one, else the text."""
     return int(devices) if re.fullmatch(r"-?[0-9]{1,9}", devices) else devices
 
 
 def _as_yaml(value: object) -> str:
-    """A value as YAML reads it; text by the numbers of its letters, for names of files may hold any."""
+    """A value as YAML; letters of text are written as escapes, for names of files may hold any."""
     if isinstance(value, str):
-        # What is given beside the file is meant as it is: nothing of it is filled in.
+        # Values from the command line are taken literally: no variables are filled in.
         letters = "".join(f"\\U{ord(letter):08x}" for letter in value.replace("$", "$$"))
         return f'"{letters}"'
     return json.dumps(value)
 
 
 def _assignments(changes: list[str], options: Mapping[str, object]) -> list[str]:
-    """The options that were given as ``--set`` has them, after those of ``--set``."""
+    """The assignments of ``--set``, followed by those of other options that were given."""
     return changes + [f"{key}={_as_yaml(value)}" for key, value in options.items() if value is not None]
 
 

@@ -1,4 +1,4 @@
-"""``npp verify``: whether the files of a manifest are there, whole and good."""
+"""The command ``npp verify``, which checks the files of a manifest."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def _checked(row: ManifestRow, folder: Path, pixels: bool) -> dict[str, Any]:
 
 
 def _outcomes(manifests: list[str], pixels: bool, pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
-    """What became of each row's file, in the order of the rows."""
+    """The outcome for each row's file, in the order of the rows."""
     for path in manifests:
         folder, rows = Path(path).parent, read_manifest(path)
         while chunk := list(islice(rows, _AT_ONCE)):
-            # In this context: a limit on pixels is of a thread and of those that copy its context.
+            # Within a copy of this context, for the limit on pixels belongs to the context.
             checks = [pool.submit(copy_context().run, _checked, row, folder, pixels) for row in chunk]
             yield from (check.result() for check in checks)
 
 
 def _failed(counts: Mapping[str, int], known_errors: bool) -> bool:
-    """Whether something is wrong or nothing is known."""
+    """Whether a file is wrong, or no file was checked."""
     wrong = counts["wrong"] or counts["not decoded"] or (counts["not encoded"] and not known_errors)
     return bool(wrong) or not any(counts.values())
 
