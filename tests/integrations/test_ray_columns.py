@@ -16,12 +16,12 @@ import pytest
 from npp.batch import FileResult, ManifestRow
 from npp.integrations.ray.ray_columns import (
     DEFAULT_PICTURE,
+    EARLIER_RESULT,
     INPUT,
     KEY,
     MORE,
     PATH,
     TARGET,
-    THERE,
     Columns,
     as_text,
     from_text,
@@ -30,7 +30,7 @@ from npp.integrations.ray.ray_columns import (
 )
 from npp.integrations.ray.ray_listings import listings_of
 from npp.integrations.ray.ray_owners import register
-from npp.integrations.ray.ray_rows import JOURNALS, Told, rows_in, rows_table
+from npp.integrations.ray.ray_rows import JOURNALS, RowReport, rows_in, rows_table
 from npp.integrations.ray.ray_sinks import FileSink, PartSink, Sink, TarSink
 from npp.integrations.ray.ray_sources import (
     check_columns,
@@ -187,7 +187,7 @@ def test_names_of_all_bytes_are_text_and_found_again(name: str) -> None:
     assert from_text(as_text(name)) == name
     as_text(name).encode()
     row = ManifestRow(name, name, 4, 0.5, 30, "0" * 64)
-    told = [Told(name, row, False), Told(name, row, True), Told(name, None, True)]
+    told = [RowReport(name, row, False), RowReport(name, row, True), RowReport(name, None, True)]
     assert list(rows_in(rows_table([row], [row], [name]))) == told
     assert list(rows_in(rows_table([]))) == list(rows_in(pa.table({}))) == []
 
@@ -200,14 +200,14 @@ def test_a_name_that_is_no_utf_8_is_one_of_many(tmp_path: Path) -> None:
         (photos / os.fsdecode(name)).write_bytes(name)
     pictures = find_pictures(listings_of([str(photos)], recursive=True), {".png"}, ".bpg")
     table = pictures_table(pictures, {"ok.bpg"}, storage_of(tmp_path))
-    assert [name_at(table, THERE, place) for place in (0, 1)] == [None, f"{tmp_path}/ok.bpg"]
+    assert [name_at(table, EARLIER_RESULT, place) for place in (0, 1)] == [None, f"{tmp_path}/ok.bpg"]
     assert [read_anything(name) for name in names_in(table, PATH)] == [b"caf\xe9.png", b"ok.png"]
     inputs = [one.input for one in pictures]
     results = [FileResult(b"1"), FileResult.failed(f"{inputs[0]} is no picture")]
 
     rows = FileSink(storage_of(tmp_path / "files"), "error", f"{JOURNALS}/run").take(_BATCH, table, results)
     assert (tmp_path / "files" / os.fsdecode(b"caf\xe9.bpg")).read_bytes() == b"1"
-    assert list(rows_in(rows_table(rows))) == [Told(row.input, row, False) for row in rows]
+    assert list(rows_in(rows_table(rows))) == [RowReport(row.input, row, False) for row in rows]
     assert [row.input for row in rows] == inputs
     for kind in (PartSink, TarSink):
         sink = kind(storage_of(tmp_path / "parts"), "", "bpg")
@@ -278,7 +278,7 @@ def test_other_columns_are_members_of_tars(tmp_path: Path) -> None:
     }
 
 
-def test_samples_of_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
+def testtar_samples_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
     others = [[{"name": "cls", "data": b"0"}], []]
     samples = pa.table(
         {INPUT: ["/a.tar/d/1.png", "/a.tar/d/2.png"], KEY: ["d/1", "d/2"], "bytes": [b"A", b"B"]}

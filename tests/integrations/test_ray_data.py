@@ -28,8 +28,8 @@ pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 from npp.integrations.ray import Cluster, Sharing, decode, encode  # noqa: E402
-from npp.integrations.ray import ray_goals as goals  # noqa: E402
 from npp.integrations.ray import ray_pipelines as pipelines  # noqa: E402
+from npp.integrations.ray import ray_run_types as run_types  # noqa: E402
 from npp.integrations.ray.ray_sessions import actor  # noqa: E402
 from npp.integrations.ray.ray_tars import tar_of  # noqa: E402
 from npp.integrations.ray.ray_workers import Networks  # noqa: E402
@@ -139,7 +139,9 @@ def test_a_recipes_networks_may_run_elsewhere(folder: Path, photo: np.ndarray) -
     unit = BatchEncoder(recipe=saved_recipe(folder))
     networks = [actor(Networks, made_recipe().eval(), "cpu", num_cpus=0)]
     for name, one in (("here", unit), ("there", pipelines.elsewhere(unit, networks))):
-        summary = pipelines.run(one, goals.Given("photos/a.png", frozenset([".png"])), goals.Goal(name), _ONE)
+        summary = pipelines.run(
+            one, run_types.RunInput("photos/a.png", frozenset([".png"])), run_types.RunOutput(name), _ONE
+        )
         assert summary.written == 1
         assert Path(name, "a.bpg").read_bytes() == wanted
 
@@ -298,8 +300,8 @@ def test_a_photo_that_kills_its_worker_is_a_row(folder: Path) -> None:
     Path("photos/deadly.png").write_bytes(b"deadly")
     unit = _Deadly(40, effort=0)
     ray.cloudpickle.register_pickle_by_value(__import__(__name__))
-    goal = goals.Goal("out", manifest="m.jsonl")
-    summary = pipelines.run(unit, goals.Given("photos", frozenset([".png", ".jpg"])), goal, _ONE)
+    run_output = run_types.RunOutput("out", manifest="m.jsonl")
+    summary = pipelines.run(unit, run_types.RunInput("photos", frozenset([".png", ".jpg"])), run_output, _ONE)
     assert (summary.written, summary.failed) == (3, 1)
     rows = {Path(row.input).name: row for row in read_manifest("m.jsonl")}
     assert "has died" in (rows["deadly.png"].error or "")

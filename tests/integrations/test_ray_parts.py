@@ -28,14 +28,14 @@ from recipe_files import saved_recipe
 from npp.batch import BatchDecoder, BatchEncoder, FileResult, ManifestFile, ManifestRow, read_manifest
 from npp.batch.rate_sampling import SamplingGoal
 from npp.integrations.ray import Cluster, Sharing, encode
-from npp.integrations.ray.ray_columns import ERROR, INPUT, KEY, PATH, TARGET, THERE
-from npp.integrations.ray.ray_goals import Goal, RaySummary
+from npp.integrations.ray.ray_columns import EARLIER_RESULT, ERROR, INPUT, KEY, PATH, TARGET
+from npp.integrations.ray.ray_counting import count_rows
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_listings import listings_of
 from npp.integrations.ray.ray_owners import register
-from npp.integrations.ray.ray_pipelines import _consume
 from npp.integrations.ray.ray_rows import JOURNALS, rows_table
 from npp.integrations.ray.ray_run_folders import run_name
+from npp.integrations.ray.ray_run_types import RaySummary, RunOutput
 from npp.integrations.ray.ray_sessions import connect
 from npp.integrations.ray.ray_shared import Probe, SampledCurve, chosen, shared_qps
 from npp.integrations.ray.ray_sinks import (
@@ -50,10 +50,10 @@ from npp.integrations.ray.ray_sinks import (
 from npp.integrations.ray.ray_sources import (
     Picture,
     TarCheck,
-    _samples_of,
     batch_size,
     find_pictures,
     plain_name,
+    tar_samples,
 )
 from npp.integrations.ray.ray_storage import LocalStorage, Storage, storage_of
 from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables, unreadable_named
@@ -332,7 +332,7 @@ def test_a_killed_drivers_journals_are_believed_where_the_files_are(tmp_path: Pa
     record = RunRecord(storage, manifest, "skip")
     plan = record.plan(pictures)
     assert [one.target for one in plan.pictures] == ["b.bpg", "c.bpg", "d.bpg"] and plan.skipped == 1
-    assert plan.there == {"c.bpg", "d.bpg"}
+    assert plan.unrecorded == {"c.bpg", "d.bpg"}
     record.conclude([])
     assert [row.input for row in read_manifest(manifest)] == ["in/a.png"]
     assert next(iter(read_manifest(manifest))).output == "out/a.bpg"
@@ -461,7 +461,9 @@ def test_a_file_that_came_while_a_run_went_on_has_a_whole_row(tmp_path: Path) ->
 
 def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
-    table = pa.table({INPUT: ["x", "y"], TARGET: ["x.bpg", "y.bpg"], THERE: pa.nulls(2, pa.string())})
+    table = pa.table(
+        {INPUT: ["x", "y"], TARGET: ["x.bpg", "y.bpg"], EARLIER_RESULT: pa.nulls(2, pa.string())}
+    )
     storage = storage_of(tmp_path)
     sink = FileSink(storage, "error", f"{JOURNALS}/run")
     results = [FileResult(b"1"), FileResult.failed("no picture")]
@@ -488,7 +490,7 @@ def test_what_a_batch_has_written_is_found_again(tmp_path: Path) -> None:
 )
 def test_wrong_arguments(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Goal("out", **arguments)
+        RunOutput("out", **arguments)
     with pytest.raises(ValueError, match="sharing excludes qp"):
         encode("photos", "out", qp=30, sharing=Sharing(mean_bpp=1), cluster=Cluster())
 
@@ -612,7 +614,7 @@ def test_an_input_that_comes_twice_costs_no_other_its_row(tmp_path: Path, kind: 
     assert parts_in(storage, kind.suffix) == parts
 
 
-def test_samples_of_one_key_are_told_apart_in_a_tar(tmp_path: Path) -> None:
+def testtar_samples_one_key_are_told_apart_in_a_tar(tmp_path: Path) -> None:
     """Whoever reads a tar takes members of one key for one sample."""
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     inputs = ["a.jpg", "a.png", "b.png", "a.png", "a%2Epng.png", "a"]
@@ -643,7 +645,7 @@ def test_a_name_that_comes_twice_is_no_second_success() -> None:
     rows = [ManifestRow(name, "part", 3, checksum="0") for name in ("a", "b", "a")]
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     summary, told = RaySummary(), list[ManifestRow]()
-    _consume([rows_table(rows[:2]), rows_table(rows[2:])], summary, told.append)
+    count_rows([rows_table(rows[:2]), rows_table(rows[2:])], summary, told.append)
     assert (summary.written, summary.failed, summary.bytes) == (2, 1, 6)
     assert summary.errors == {"a": "another row has this name, too: give each its own"}
     assert [row.output for row in told] == ["part", "part", None]
@@ -655,7 +657,7 @@ def test_a_name_that_comes_twice_is_no_success_of_a_run_that_goes_on_either() ->
     failed = {name: ManifestRow(name, None, error="no picture") for name in ("bad", "of another set")}
     summary, told = RaySummary(), list[ManifestRow]()
     tables = [rows_table([], done=["a", "b", "a"]), rows_table([], done=["bad"]), rows_table([], done=["b"])]
-    _consume(tables, summary, told.append, failed=failed)
+    count_rows(tables, summary, told.append, failed=failed)
     assert (summary.written, summary.skipped, summary.failed) == (0, 2, 3)
     again = "another row has this name, too: give each its own"
     assert summary.errors == {"a": again, "bad": "no picture", "b": again}
@@ -687,7 +689,7 @@ def test_a_row_about_another_file_is_no_row_of_this_one(tmp_path: Path) -> None:
         storage.write(picture.target, data, replace=False)
     with RunRecord(storage, manifest, "skip") as record:
         plan = record.plan(pictures)
-    assert (plan.there, plan.skipped) == ({"other.bpg"}, 2), "a hidden one is there, too"
+    assert (plan.unrecorded, plan.skipped) == ({"other.bpg"}, 2), "a hidden one is there, too"
     assert [one.input for one in plan.pictures] == ["other.png"]
     with RunRecord(storage, None, "error") as record:
         assert {row.error for row in record.plan(pictures).refused} == {
@@ -799,7 +801,7 @@ def test_files_that_are_left_alone_have_rows_and_are_counted_so(tmp_path: Path, 
         written = sink.take("0" * 20, table.slice(3, 1), [file])
         summary = RaySummary()
         rows = [left_alone[name] for name in inputs if name in left_alone]
-        _consume([rows_table(written, rows)], summary, None)
+        count_rows([rows_table(written, rows)], summary, None)
         record.conclude([])
     assert (summary.written, summary.skipped, summary.failed) == (1, 1, 3)
     rows = list(read_manifest(manifest))
@@ -813,13 +815,13 @@ def test_files_that_are_left_alone_have_rows_and_are_counted_so(tmp_path: Path, 
 def test_a_decoded_picture_that_was_there_before_is_no_error(photo: np.ndarray) -> None:
     """It is no BPG file, of which more is known."""
     data = _png(photo)
-    assert result_of(BatchDecoder(), data, there="out/a.png", qp=None) == FileResult(data)
+    assert result_of(BatchDecoder(), data, earlier_result="out/a.png", qp=None) == FileResult(data)
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture"])
 def test_a_foreign_file_is_no_result_of_an_encoder(data: bytes) -> None:
     wanted = FileResult.failed(f"out/a.bpg was there before, and: {_NO_BPG}")
-    assert result_of(BatchEncoder(40), data, there="out/a.bpg", qp=None) == wanted
+    assert result_of(BatchEncoder(40), data, earlier_result="out/a.bpg", qp=None) == wanted
 
 
 def _tar(name: str, data: bytes) -> bytes:
@@ -842,7 +844,7 @@ def test_a_damaged_tar_is_a_row_with_its_name(tmp_path: Path) -> None:
         (tmp_path / f"{name}.x.tar").write_bytes(data)
         paths.append(str(tmp_path / f"{name}.x.tar"))
     paths.append(str(tmp_path / "gone.tar"))
-    rows = pa.concat_tables(_samples_of(pa.table({PATH: paths}), frozenset([".png"]), "bytes")).to_pylist()
+    rows = pa.concat_tables(tar_samples(pa.table({PATH: paths}), frozenset([".png"]), "bytes")).to_pylist()
     errors = {Path(row[INPUT]).name: row[ERROR] for row in rows if row[ERROR] is not None}
     assert set(errors) == {*(f"{name}.x.tar" for name in damaged), "gone.tar"}
     assert errors.pop("gone.tar").startswith("No such file")

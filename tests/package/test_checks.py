@@ -14,7 +14,7 @@ import pytest
 from npp import checks
 from npp.evaluation.block_maps import GradientMapConfig
 from npp.gradient.surrogates.hyperprior import HyperpriorConfig
-from npp.integrations.ray.ray_goals import Cluster, Goal
+from npp.integrations.ray.ray_run_types import Cluster, RunOutput
 from npp.tasks.cell_format import CellFormat
 from npp.tasks.input_format import InputFormat
 from npp.training.allocator_config import DistilSettings
@@ -60,7 +60,7 @@ def test_the_end_is_at_least_itself_and_not_above_itself() -> None:
         (lambda **values: GradientMapConfig("judge", **values), {"draws": 2}),
         (HyperpriorConfig, {"width": 8, "latent": 8, "stages": 2}),
         (Cluster, {"workers": 2, "gpus": 1}),
-        (lambda **values: Goal("out", **values), {"rows_per_part": 3}),
+        (lambda **values: RunOutput("out", **values), {"rows_per_part": 3}),
         (CellFormat, {"limit": 7}),
         (InputFormat, {"multiple": 32}),
         (lambda **values: InputFormat(resize="crop", size=(8, 8), **values), {"crop_from": 9}),

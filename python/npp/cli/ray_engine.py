@@ -88,17 +88,17 @@ def encode_with_ray(request: EncodeRequest, address: str | None) -> tuple[list[d
             say(_line(row))
 
     try:
-        from npp.integrations.ray.ray_goals import Cluster, Given, Goal
         from npp.integrations.ray.ray_pipelines import run
+        from npp.integrations.ray.ray_run_types import Cluster, RunInput, RunOutput
 
         jobs = _jobs(request.inputs, request.output, request.recursive)
         if request.manifest is not None:
             check_manifest(Path(request.manifest), jobs or [], request.policy)
         unit = BatchEncoder.from_settings(replace(request.settings, measure=False), request.max_pixels)
         source = list(request.inputs) if jobs is None else _pictures(jobs, request.output)
-        given = Given(source, PICTURE_SUFFIXES, recursive=request.recursive)
-        goal = Goal(request.output, existing=_existing(request.policy), manifest=request.manifest)
-        summary = run(unit, given, goal, Cluster(address, request.threads), on_row)
+        run_input = RunInput(source, PICTURE_SUFFIXES, recursive=request.recursive)
+        run_output = RunOutput(request.output, existing=_existing(request.policy), manifest=request.manifest)
+        summary = run(unit, run_input, run_output, Cluster(address, request.threads), on_row)
     except Exception as error:
         if not isinstance(error, (ModuleNotFoundError, OSError, ValueError, *_ray_errors())):
             raise

@@ -67,7 +67,7 @@ class BPGCompression(_ImageOnlyTransform):  # type: ignore[misc]
         return {"qp": self.py_random.randint(*self.qp_range)}
 
     def apply(self, img: np.ndarray[Any, Any], qp: int, **params: Any) -> np.ndarray[Any, Any]:
-        """One picture, coded."""
+        """Codes one picture."""
         if self.bgr:
             return bgr_to_rgb(code_array(bgr_to_rgb(img), qp, self._held, **self.options))
         return code_array(img, qp, self._held, **self.options)

@@ -1,4 +1,4 @@
-"""The codec between the pictures and the network of somebody's LightningModule, without a change of it."""
+"""The codec in front of the network of a LightningModule, whose code stays as it is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Callback: Any = require("lightning.pytorch", "npp.integrations.lightning_codec"
 
 
 def _unchanged(network: nn.Module, arguments: tuple[Any, ...]) -> None:
-    """What stands before a network in a copy of it: nothing."""
+    """A hook that changes nothing, which copies of a network have in place of the codec."""
 
 
 class _CodedFirst:
@@ -126,7 +126,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self._draws: np.random.Generator | None = None  # of a batch that is trained on
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of a copy: without the bits of a step, whose graph it cannot have, and in front of no network."""
+        """The state of a copy: without the bits of a step, whose graph it cannot have, and of no network."""
         return {**vars(self), "bpp": None, "_bits": None, "_take_away": None, "_draws": None}
 
     def setup(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
@@ -151,7 +151,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self.teardown(trainer, pl_module, "")
 
     def _wrap(self, network: nn.Module) -> Callable[[], None]:
-        """Gives a network another ``forward``; the result gives it the one before back.
+        """Gives a network another ``forward``; a call of the result takes that away again.
 
         A hook would also see the batches of strategies as DDP, which call the LightningModule itself for its
         steps and have ``forward`` be the step meanwhile.
@@ -173,7 +173,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         return qps
 
     def _coded(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What the network is called with instead."""
+        """The arguments of a network with the pictures among them coded."""
         x = arguments[0] if arguments else None
         if not isinstance(x, Tensor) or x.ndim != 4:
             kind = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
@@ -189,7 +189,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         return ((coded.x_hat - mean) / std, *arguments[1:])
 
     def _start(self) -> None:
-        """Of a batch: what an earlier one took is not its own."""
+        """Begins a batch without bits: those of an earlier batch do not count."""
         self.bpp, self._bits = None, []
 
     def _log(self, pl_module: Any, name: str) -> None:
@@ -199,7 +199,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self._bits = None
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Qps are drawn from here on."""
+        """Starts to draw the qps of a batch."""
         # Several batches share a step where gradients are accumulated, and optimisers that Lightning does not
         # know leave the step as it is.
         place = trainer.global_rank, trainer.current_epoch, trainer.global_step, batch_idx
@@ -216,7 +216,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self.bpp = None if self.bpp is None else self.bpp.detach()
 
     def on_validation_batch_start(self, trainer: Any, pl_module: Any, *others: Any) -> None:
-        """Bits are those of this batch from here on."""
+        """Starts to count the bits of a batch."""
         self._start()
 
     def on_validation_batch_end(self, trainer: Any, pl_module: Any, *others: Any) -> None:
@@ -224,7 +224,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self._log(pl_module, "val")
 
     def on_test_batch_start(self, trainer: Any, pl_module: Any, *others: Any) -> None:
-        """Bits are those of this batch from here on."""
+        """Starts to count the bits of a batch."""
         self._start()
 
     def on_test_batch_end(self, trainer: Any, pl_module: Any, *others: Any) -> None:
@@ -232,7 +232,7 @@ class CodedInput(_Callback):  # type: ignore[misc]
         self._log(pl_module, "test")
 
     def on_predict_batch_start(self, trainer: Any, pl_module: Any, *others: Any) -> None:
-        """The last call's bits are those of this batch from here on; nothing is logged."""
+        """Forgets the bits of the batch before; nothing is logged."""
         self.bpp = None
 
 
@@ -245,6 +245,6 @@ def _positive(name: str, value: object) -> float:
 
 
 def _channels(name: str, value: object, checked: Callable[[str, object], float]) -> Tensor:
-    """One number or one a channel, to be used on (N, C, H, W)."""
+    """One number, or one a channel, as a tensor that broadcasts over (N, C, H, W)."""
     numbers = [checked(name, number) for number in one_or_three(name, value)]
     return torch.tensor(numbers, dtype=torch.float32, device="cpu")[:, None, None]

@@ -21,8 +21,8 @@ INPUT = f"{_PREFIX}input"
 PATH = f"{_PREFIX}path"
 #: The result's name below the folder of the results.
 TARGET = f"{_PREFIX}target"
-#: The result of an earlier run, if there is one.
-THERE = f"{_PREFIX}there"
+#: The path of the result of an earlier run, if there is one.
+EARLIER_RESULT = f"{_PREFIX}earlier_result"
 #: The name of a tar's sample, and its members beside the picture.
 KEY, MORE = f"{_PREFIX}key", f"{_PREFIX}more"
 
@@ -69,7 +69,7 @@ def column_of(names: Iterable[str | None]) -> Any:
 
 
 def names_in(table: Any, column: str) -> list[str]:
-    """Names that a column holds."""
+    """The names in a column."""
     return [from_text(text) for text in table[column].to_pylist()]
 
 
@@ -79,15 +79,15 @@ def name_at(table: Any, column: str, row: int) -> str | None:
     return None if text is None else from_text(text)
 
 
-def is_npps(columns: Collection[str]) -> bool:
+def written_by_npp(columns: Collection[str]) -> bool:
     """Whether a table has the columns of results: npp has written it."""
     return RESULTS.keys() <= set(columns)
 
 
 def users_columns(columns: Iterable[str], column: str, result: str) -> list[str]:
-    """Those that stay as they are: not the pictures', npp's own or a result's of an earlier run."""
+    """The columns that stay as they are: neither the pictures', npp's own nor those of earlier results."""
     columns = list(columns)
-    earlier = {result, *RESULTS} if is_npps(columns) else set()
+    earlier = {result, *RESULTS} if written_by_npp(columns) else set()
     return [name for name in columns if name not in earlier | {column} and not name.startswith(_PREFIX)]
 
 
@@ -116,7 +116,7 @@ class Columns:
 
     def key_in(self, columns: Collection[str]) -> str:
         """The column that names the rows: tables of npp's say it themselves, unless told otherwise."""
-        return "input" if self.key == "path" and is_npps(columns) else self.key
+        return "input" if self.key == "path" and written_by_npp(columns) else self.key
 
     def check(self, columns: Collection[str]) -> None:
         """Refuses a table whose rows have no names or pictures, or that would lose a column of the user's.

@@ -1,4 +1,4 @@
-"""Which photos of a run are to be done, and the manifest of those that are."""
+"""The plan of which photos a run encodes, and the manifest of those that are encoded."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from npp.integrations.ray.ray_storage import Storage, is_hidden
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done.
+    """The pictures that a run has to process, and those that it leaves alone.
 
     Attributes:
-        pictures: for the workers.
-        there: targets of those whose result is there, and only wants a row.
+        pictures: those for the workers.
+        unrecorded: targets of those whose result exists and only needs a row in the manifest.
         skipped: how many are left alone.
         refused: rows of those whose target exists and may not.
     """
 
     pictures: list[Picture]
-    there: set[str]
+    unrecorded: set[str]
     skipped: int
     refused: list[ManifestRow]
 
 
 class RunRecord:
-    """What earlier runs and this one have written into a folder.
+    """The rows that earlier runs and this one have written into a folder.
 
     Until the block ends or the run is concluded, no other run can write the manifest or touch the journals.
     Other runs that are not over keep theirs.
@@ -103,7 +103,7 @@ class RunRecord:
             self._lock.close()
 
     def plan(self, pictures: Sequence[Picture]) -> Plan:
-        """What is to be done of some pictures."""
+        """The plan for some pictures."""
         if self._existing == "replace":
             return Plan(list(pictures), set(), 0, [])
         sizes = self._sizes(pictures)
@@ -191,7 +191,7 @@ class RunRecord:
             yield row if row.output is None else replace(row, output=self._name(row.output))
 
     def conclude(self, not_done: Iterable[ManifestRow]) -> None:
-        """All is done: writes the manifest, sorted by inputs, and deletes the journals.
+        """Writes the manifest, sorted by inputs, and deletes the journals, for the run is done.
 
         Args:
             not_done: rows that no worker has written, of pictures whose target exists and may not.

@@ -1,9 +1,8 @@
-"""What is read, what is written, and the data set between them."""
+"""Runs a batch unit over a data set of Ray: from what is read to what is written."""
 
 from __future__ import annotations
 
 import importlib
-import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +12,14 @@ from typing import Any, NamedTuple
 from npp.batch.batch_units import BatchDecoder, BatchEncoder
 from npp.batch.manifest import ManifestRow
 from npp.integrations.ray import ray_sources as sources
+from npp.integrations.ray.ray_attempts import attempt_counter
 from npp.integrations.ray.ray_columns import Columns
-from npp.integrations.ray.ray_goals import Cluster, Given, Goal, OnRow, RaySummary
+from npp.integrations.ray.ray_counting import count_rows
 from npp.integrations.ray.ray_journal import RunRecord
 from npp.integrations.ray.ray_listings import listings_of
 from npp.integrations.ray.ray_owners import OwnersOnTheCluster
-from npp.integrations.ray.ray_rows import refused, rows_in
+from npp.integrations.ray.ray_rows import refused
+from npp.integrations.ray.ray_run_types import Cluster, OnRow, RaySummary, RunInput, RunOutput
 from npp.integrations.ray.ray_sessions import (
     actor,
     connect,
@@ -38,31 +39,36 @@ from npp.integrations.ray.ray_sinks import (
 )
 from npp.integrations.ray.ray_storage import Storage, storage_of
 from npp.integrations.ray.ray_tables import Tables, check_apart, find_tables, unreadable_named
-from npp.integrations.ray.ray_tries import counter
 from npp.integrations.ray.ray_workers import BatchWorker, Networks, PreparedElsewhere, Unit
 
 _SUFFIXES = {"parquet": ".parquet", "webdataset": ".tar"}
 
 
 def run(
-    unit: BatchEncoder | BatchDecoder, given: Given, goal: Goal, cluster: Cluster, on_row: OnRow | None = None
+    unit: BatchEncoder | BatchDecoder,
+    run_input: RunInput,
+    run_output: RunOutput,
+    cluster: Cluster,
+    on_row: OnRow | None = None,
 ) -> Any:
     """Does the work of a unit for all that is given; see :func:`encode`."""
     require_ray()
     tables = None
-    if not _is_dataset(given.source) and not _are_pictures(given.source):
-        given = replace(given, source=listings_of(_paths(given.source), recursive=given.recursive))
-        tables = find_tables(given.source, given.suffixes, goal.out)
-    if goal.out is None:
+    if not _is_dataset(run_input.source) and not _are_pictures(run_input.source):
+        run_input = replace(
+            run_input, source=listings_of(_paths(run_input.source), recursive=run_input.recursive)
+        )
+        tables = find_tables(run_input.source, run_input.suffixes, run_output.out)
+    if run_output.out is None:
         with unreadable_named(tables):
-            return _lazily(unit, given, goal, cluster, tables)
-    storage_of(goal.out).check_folder()
+            return _lazy_dataset(unit, run_input, run_output, cluster, tables)
+    storage_of(run_output.out).check_folder()
     with session(cluster.address, cluster.workers) as workers, data_settings(), unreadable_named(tables):
-        if goal.format == "files":
-            pictures = _pictures(given, goal, tables)
+        if run_output.format == "files":
+            pictures = _pictures(run_input, run_output, tables)
             if pictures is not None:
-                return _run_pictures(unit, pictures, goal, _ActorPool(cluster, workers), on_row)
-        return _run_rows(unit, given, goal, _ActorPool(cluster, workers), on_row, tables)
+                return _run_pictures(unit, pictures, run_output, _ActorPool(cluster, workers), on_row)
+        return _run_rows(unit, run_input, run_output, _ActorPool(cluster, workers), on_row, tables)
 
 
 def _paths(source: Any) -> list[str]:
@@ -79,13 +85,15 @@ def _are_pictures(source: Any) -> bool:
     return isinstance(source, Sequence) and bool(source) and isinstance(source[0], sources.Picture)
 
 
-def _pictures(given: Given, goal: Goal, tables: Tables | None) -> list[sources.Picture] | None:
+def _pictures(
+    run_input: RunInput, run_output: RunOutput, tables: Tables | None
+) -> list[sources.Picture] | None:
     """Files that are pictures by themselves; ``None`` where rows of something are given."""
-    if _is_dataset(given.source) or tables is not None:
+    if _is_dataset(run_input.source) or tables is not None:
         return None
-    if _are_pictures(given.source):
-        return list(given.source)
-    return sources.find_pictures(given.source, given.suffixes, goal.suffix)
+    if _are_pictures(run_input.source):
+        return list(run_input.source)
+    return sources.find_pictures(run_input.source, run_input.suffixes, run_output.suffix)
 
 
 class _ActorPool(NamedTuple):
@@ -121,7 +129,7 @@ class _ActorPool(NamedTuple):
             batch: rows that a worker gets at a time; ``None`` for those of a block.
         """
         data: Any = importlib.import_module("ray.data")
-        arguments = (_with_networks(unit, self.cluster), column, sink, counter(), done, result, qps)
+        arguments = (_with_networks(unit, self.cluster), column, sink, attempt_counter(), done, result, qps)
         return dataset.map_batches(
             BatchWorker,
             fn_constructor_args=arguments,
@@ -173,103 +181,77 @@ def _tables(dataset: Any) -> Iterable[Any]:
     return tables
 
 
-def _consume(
-    tables: Iterable[Any],
-    summary: RaySummary,
-    on_row: OnRow | None,
-    tars: sources.TarCheck | None = None,
-    failed: Mapping[str, ManifestRow] | None = None,
-) -> None:
-    """Counts the rows that workers give; of those about one input only the first is a result.
-
-    Args:
-        tables: of rows.
-        summary: of what became of them.
-        on_row: called with every row that is not left alone.
-        tars: is told of every input.
-        failed: what earlier runs' parts say of those of their inputs that failed.
-    """
-    seen: set[str] = set()
-    for report in itertools.chain.from_iterable(map(rows_in, tables)):
-        is_repeated = report.input in seen
-        seen.add(report.input)
-        if tars is not None:
-            tars.saw(report.input)
-        row = report.row
-        if is_repeated:
-            row = ManifestRow(report.input, None, error="another row has this name, too: give each its own")
-        elif row is None:
-            row = (failed or {}).get(report.input)
-        if row is None or (report.left_alone and row.output is not None):
-            summary.skipped += 1
-            continue
-        summary.count(row)
-        if on_row is not None:
-            on_row(row)
+def _run_record(storage: Storage, run_output: RunOutput) -> RunRecord:
+    manifest = None if run_output.manifest is None else Path(run_output.manifest)
+    return RunRecord(storage, manifest, run_output.existing)
 
 
 def _run_pictures(
-    unit: Any, pictures: list[sources.Picture], goal: Goal, pool: _ActorPool, on_row: OnRow | None
+    unit: Any, pictures: list[sources.Picture], run_output: RunOutput, pool: _ActorPool, on_row: OnRow | None
 ) -> RaySummary:
-    assert goal.out is not None
-    storage = storage_of(goal.out)
-    with RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing) as record:
+    assert run_output.out is not None
+    storage = storage_of(run_output.out)
+    with _run_record(storage, run_output) as record:
         plan = record.plan(pictures)
         summary = RaySummary(skipped=plan.skipped)
         for row in plan.refused:
             summary.count(row)
         if plan.pictures:
             batch = sources.batch_size(len(plan.pictures), pool.workers)
-            dataset = sources.pictures_dataset(plan.pictures, plan.there, storage, batch)
-            sink = FileSink(storage, goal.existing, record.journals)
+            dataset = sources.pictures_dataset(plan.pictures, plan.unrecorded, storage, batch)
+            sink = FileSink(storage, run_output.existing, record.journals)
             qps = None
-            if goal.sharing is not None:  # over all pictures, also those that a stopped run has done
+            if run_output.sharing is not None:  # over all pictures, also those that a stopped run has done
                 batch = sources.batch_size(len(pictures), pool.workers)
                 every = sources.pictures_dataset(pictures, (), storage, batch)
-                qps = _shared(every, unit, goal, "", pool)
+                qps = _shared(every, unit, run_output, "", pool)
             results = pool.map(dataset, unit, sink, "", batch=None, qps=qps)
-            _consume(_tables(results), summary, on_row)
+            count_rows(_tables(results), summary, on_row)
         record.conclude(plan.refused)
     return summary
 
 
-def _shared(dataset: Any, unit: Any, goal: Goal, column: str, pool: _ActorPool) -> Any:
+def _shared(dataset: Any, unit: Any, run_output: RunOutput, column: str, pool: _ActorPool) -> Any:
     """A reference to the qps of all inputs, which the first pass over them finds."""
     ray: Any = importlib.import_module("ray")
-    if goal.sharing is None:
+    if run_output.sharing is None:
         return None
-    probe = Probe(unit.settings, goal.sharing.probing(unit.settings), unit.max_pixels)
-    batch = goal.rows_per_part if column else None
+    probe = Probe(unit.settings, run_output.sharing.probing(unit.settings), unit.max_pixels)
+    batch = run_output.rows_per_part if column else None
     probed = pool.map(dataset, probe, None, column, batch=batch, result="curve")
-    return ray.put(chosen(_tables(probed), goal.sharing))
+    return ray.put(chosen(_tables(probed), run_output.sharing))
 
 
-def _rows(given: Given, goal: Goal, tables: Tables | None) -> tuple[Any, bool]:
-    """A data set with the rows' inputs and the pictures' bytes, and what else there is.
+def _rows(run_input: RunInput, run_output: RunOutput, tables: Tables | None) -> tuple[Any, bool]:
+    """The rows that a run reads.
 
-    And whether workers may take all CPUs, because nobody else reads.
+    Returns:
+        A data set with the rows' inputs, the pictures' bytes and all other columns; and whether workers may
+        take all CPUs, because no other task reads.
     """
-    format_ = None if goal.out is None else goal.format
-    columns = Columns(given.key, given.column, goal.suffix.removeprefix("."), format_)
-    early = goal.out is not None and goal.existing == "replace"  # which costs earlier results
-    if _is_dataset(given.source):
-        return sources.with_inputs(given.source, columns, early=early), False
+    format_ = None if run_output.out is None else run_output.format
+    columns = Columns(run_input.key, run_input.column, run_output.suffix.removeprefix("."), format_)
+    early = run_output.out is not None and run_output.existing == "replace"  # which costs earlier results
+    if _is_dataset(run_input.source):
+        return sources.with_inputs(run_input.source, columns, early=early), False
     if tables is not None and tables.suffix == ".tar":
-        return sources.tars_dataset(tables.paths, given.suffixes, given.column), True
+        return sources.tars_dataset(tables.paths, run_input.suffixes, run_input.column), True
     if tables is not None:
         return sources.parquet_dataset(tables.paths, columns, early=early), False
-    pictures = sources.find_pictures(given.source, given.suffixes, goal.suffix)
-    return sources.pictures_dataset(pictures, (), storage_of("/"), goal.rows_per_part), True
+    pictures = sources.find_pictures(run_input.source, run_input.suffixes, run_output.suffix)
+    return sources.pictures_dataset(pictures, (), storage_of("/"), run_output.rows_per_part), True
 
 
-def _lazily(unit: Any, given: Given, goal: Goal, cluster: Cluster, tables: Tables | None) -> Any:
+def _lazy_dataset(
+    unit: Any, run_input: RunInput, run_output: RunOutput, cluster: Cluster, tables: Tables | None
+) -> Any:
     """The data set with results, which is not worked on before somebody asks for it."""
     workers = connect(cluster.address, cluster.workers)
     with data_settings():
-        dataset, _ = _rows(given, goal, tables)
+        dataset, _ = _rows(run_input, run_output, tables)
         pool = _ActorPool(cluster, workers).beside_others()
-        result = goal.suffix.removeprefix(".")
-        return pool.map(dataset, unit, None, given.column, batch=goal.rows_per_part, result=result)
+        result = run_output.suffix.removeprefix(".")
+        return pool.map(dataset, unit, None, run_input.column, batch=run_output.rows_per_part, result=result)
 
 
 @dataclass(frozen=True)
@@ -292,48 +274,50 @@ class _Rows:
     on_row: OnRow | None
     failed: Mapping[str, ManifestRow]
 
-    def work_off(
+    def process(
         self, summary: RaySummary, unit: Any, sink: Sink, column: str, *, batch: int, done: Any = None
     ) -> None:
         """Has a unit's workers write all rows, and counts them."""
         results = self.pool.map(self.dataset, unit, sink, column, batch=batch, done=done, qps=self.qps)
-        _consume(_tables(results), summary, self.on_row, self.tars, self.failed)
+        count_rows(_tables(results), summary, self.on_row, self.tars, self.failed)
 
 
 def _run_rows(
     unit: Any,
-    given: Given,
-    goal: Goal,
+    run_input: RunInput,
+    run_output: RunOutput,
     pool: _ActorPool,
     on_row: OnRow | None,
     tables: Tables | None,
 ) -> RaySummary:
     """Rows of a data set into files, or into parts."""
-    assert goal.out is not None
-    storage = storage_of(goal.out)
-    suffix = _SUFFIXES.get(goal.format, "")
+    assert run_output.out is not None
+    storage = storage_of(run_output.out)
+    suffix = _SUFFIXES.get(run_output.format, "")
     if tables is not None and tables.suffix == suffix:
-        check_apart(tables.paths, goal.out)
-    dataset, all_cpus = _rows(given, goal, tables)  # what it refuses costs no earlier result
-    done, failed = _inputs_done(storage, suffix, goal.existing) if suffix else (set(), [])
+        check_apart(tables.paths, run_output.out)
+    dataset, all_cpus = _rows(run_input, run_output, tables)  # what it refuses costs no earlier result
+    done, failed = _finished_inputs(storage, suffix, run_output.existing) if suffix else (set(), [])
     pool = pool if all_cpus else pool.beside_others()
     tar_paths = tables.paths if tables is not None and tables.suffix == ".tar" else []
-    tars = sources.TarCheck(tar_paths, given.suffixes)
-    qps = _shared(dataset, unit, goal, given.column, pool)
+    tars = sources.TarCheck(tar_paths, run_input.suffixes)
+    qps = _shared(dataset, unit, run_output, run_input.column, pool)
     rows = _Rows(dataset, pool, qps, tars, on_row, {row.input: row for row in failed})
-    if goal.format == "files":
-        return _rows_into_files(rows, unit, given.column, goal, storage)
-    return _rows_into_parts(rows, unit, given.column, goal, storage, done)
+    if run_output.format == "files":
+        return _rows_into_files(rows, unit, run_input.column, run_output, storage)
+    return _rows_into_parts(rows, unit, run_input.column, run_output, storage, done)
 
 
-def _rows_into_files(rows: _Rows, unit: Any, column: str, goal: Goal, storage: Storage) -> RaySummary:
+def _rows_into_files(
+    rows: _Rows, unit: Any, column: str, run_output: RunOutput, storage: Storage
+) -> RaySummary:
     """A file for each row, named after it."""
     summary = RaySummary()
-    with RunRecord(storage, None if goal.manifest is None else Path(goal.manifest), goal.existing) as record:
+    with _run_record(storage, run_output) as record:
         owners = OwnersOnTheCluster(record.owners(record.resume()))
-        named = replace(rows, dataset=sources.with_targets(rows.dataset, goal.suffix))
-        sink = FileSink(storage, goal.existing, record.journals, owners)
-        named.work_off(summary, unit, sink, column, batch=sources.LARGEST_BATCH // 4)
+        named = replace(rows, dataset=sources.with_targets(rows.dataset, run_output.suffix))
+        sink = FileSink(storage, run_output.existing, record.journals, owners)
+        named.process(summary, unit, sink, column, batch=sources.LARGEST_BATCH // 4)
         record.conclude([])
     rows.tars.conclude()
     return summary
@@ -343,22 +327,22 @@ def _rows_into_parts(
     rows: _Rows,
     unit: Any,
     column: str,
-    goal: Goal,
+    run_output: RunOutput,
     storage: Storage,
     done: set[str],
 ) -> RaySummary:
     """Files of Parquet or tars with many rows each; those that are ``done`` stay where they are."""
     ray: Any = importlib.import_module("ray")
     summary = RaySummary()
-    kind = PartSink if goal.format == "parquet" else TarSink
-    sink = kind(storage, column, goal.suffix.removeprefix("."))
-    rows.work_off(summary, unit, sink, column, batch=goal.rows_per_part, done=ray.put(done))
-    inputs_in_parts(storage, _SUFFIXES[goal.format])
+    kind = PartSink if run_output.format == "parquet" else TarSink
+    sink = kind(storage, column, run_output.suffix.removeprefix("."))
+    rows.process(summary, unit, sink, column, batch=run_output.rows_per_part, done=ray.put(done))
+    inputs_in_parts(storage, _SUFFIXES[run_output.format])
     rows.tars.conclude()
     return summary
 
 
-def _inputs_done(storage: Storage, suffix: str, existing: Existing) -> tuple[set[str], list[ManifestRow]]:
+def _finished_inputs(storage: Storage, suffix: str, existing: Existing) -> tuple[set[str], list[ManifestRow]]:
     """Inputs that need not be done again, and those of them that failed."""
     parts = parts_in(storage, suffix)
     if existing == "skip":

@@ -57,8 +57,8 @@ def fuller(old: ManifestRow | None, new: ManifestRow) -> ManifestRow:
     return old if (old.output, old.checksum) == (new.output, new.checksum) else new
 
 
-class Told(NamedTuple):
-    """What a worker tells the driver about a row.
+class RowReport(NamedTuple):
+    """A worker's report to the driver about a row.
 
     Attributes:
         input: what the row is called.
@@ -87,12 +87,12 @@ def rows_table(
     return pa.table({_ROW: pa.array(texts, pa.string()), _LEFT_ALONE: pa.array(flags, pa.bool_())})
 
 
-def rows_in(table: Any) -> Iterator[Told]:
+def rows_in(table: Any) -> Iterator[RowReport]:
     """The rows of a table that :func:`rows_table` has made, in their order."""
     for record in table.to_pylist():
         fields = json.loads(record[_ROW])
         row = None if fields.keys() == {"input"} else ManifestRow.from_json(fields)
-        yield Told(fields["input"], row, record[_LEFT_ALONE])
+        yield RowReport(fields["input"], row, record[_LEFT_ALONE])
 
 
 _ROW, _LEFT_ALONE = "row", "left_alone"

@@ -12,8 +12,8 @@ from npp.batch.picture_reading import PICTURE_SUFFIXES
 from npp.checks import flag
 from npp.codec.option_signature import shows_options
 from npp.codec.options import CodecOptions
-from npp.integrations.ray.ray_goals import Cluster, Format, Given, Goal
 from npp.integrations.ray.ray_pipelines import run
+from npp.integrations.ray.ray_run_types import Cluster, Format, RunInput, RunOutput
 from npp.integrations.ray.ray_shared import Sharing
 from npp.integrations.ray.ray_sinks import Existing
 from npp.photos.finding import BPG_SUFFIXES
@@ -95,9 +95,9 @@ def encode(
     )
     if sharing is not None:
         sharing.probing(unit.settings)  # raises what would come up in the workers
-    goal = Goal(out, format, existing, manifest, rows_per_part, ".bpg", sharing)
-    given = Given(source, PICTURE_SUFFIXES, key, column, flag("recursive", recursive))
-    return run(unit, given, goal, cluster or Cluster())
+    run_output = RunOutput(out, format, existing, manifest, rows_per_part, ".bpg", sharing)
+    run_input = RunInput(source, PICTURE_SUFFIXES, key, column, flag("recursive", recursive))
+    return run(unit, run_input, run_output, cluster or Cluster())
 
 
 def decode(
@@ -141,10 +141,10 @@ def decode(
         recipe=recipe,
         max_pixels=max_pixels,
     )
-    goal = Goal(out, format, existing, manifest, rows_per_part, suffix.lower())
+    run_output = RunOutput(out, format, existing, manifest, rows_per_part, suffix.lower())
     return run(
         unit,
-        Given(source, BPG_SUFFIXES, key, column, flag("recursive", recursive)),
-        goal,
+        RunInput(source, BPG_SUFFIXES, key, column, flag("recursive", recursive)),
+        run_output,
         cluster or Cluster(),
     )

@@ -57,13 +57,13 @@ class Sink(Protocol):
     """Writes the results of batches. It can be pickled."""
 
     def earlier(self, name: str, table: Any) -> dict[str, ManifestRow]:
-        """Rows of inputs that an earlier try of the same batch has written."""
+        """Rows of inputs that an earlier attempt of the same batch has written."""
 
     def left_alone(self, name: str, table: Any) -> dict[str, ManifestRow]:
         """Rows of inputs whose results were there before, and stay."""
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
-        """Writes results that no earlier try has written.
+        """Writes results that no earlier attempt has written.
 
         Args:
             name: of the batch.
@@ -98,7 +98,7 @@ class FileSink:
         return f"{self._journals}/{name}.jsonl"
 
     def earlier(self, name: str, table: Any) -> dict[str, ManifestRow]:
-        """Rows of inputs that an earlier try of the same batch has written, by its journal."""
+        """Rows of inputs that an earlier attempt of the same batch has written, by its journal."""
         if self._storage.size(self._journal(name)) is None:
             return {}
         rows = rows_in_journal(self._storage, self._journal(name))
@@ -189,14 +189,14 @@ class PartSink:
         return f"{_PART}{name}{self.suffix}"
 
     def earlier(self, name: str, table: Any) -> dict[str, ManifestRow]:
-        """Rows of inputs in the part that an earlier try of the same batch has written."""
+        """Rows of inputs in the part that an earlier attempt of the same batch has written."""
         part = self._part(name)
         if self._storage.size(part) is None:
             return {}
         return {row.input: row for row in self.rows_in(part)}
 
     def left_alone(self, name: str, table: Any) -> dict[str, ManifestRow]:
-        """None: inputs that other parts hold do not come here."""
+        """No rows, for inputs that other parts hold do not come here."""
         return {}
 
     def take(self, name: str, table: Any, results: Sequence[FileResult]) -> list[ManifestRow]:
@@ -226,10 +226,10 @@ class PartSink:
             ) from None
 
     def keep(self, part: str, rows: Mapping[int, ManifestRow]) -> str:
-        """Writes a part with some of another's rows in its place.
+        """Replaces a part with one that has only some of its rows.
 
         Args:
-            part: the other's name.
+            part: the old part's name.
             rows: that stay, by their indices.
 
         Returns:
@@ -374,5 +374,5 @@ def parts_in(storage: Storage, suffix: str) -> list[str]:
 
 
 def is_part(name: str, suffix: str) -> bool:
-    """Whether npp calls its parts so."""
+    """Whether a file has a name that npp gives to its parts."""
     return re.fullmatch(f"{_PART}[0-9a-f]{{{_NAME_DIGITS}}}{re.escape(suffix)}", name) is not None

@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 
 from npp.batch.outcomes import describe
 from npp.integrations.ray.ray_columns import (
+    EARLIER_RESULT,
     ERROR,
     INPUT,
     KEY,
     MORE,
     PATH,
     TARGET,
-    THERE,
     Columns,
     as_text,
     column_of,
     from_text,
-    is_npps,
     names_in,
     readable,
+    written_by_npp,
 )
 from npp.integrations.ray.ray_listings import Listing
 from npp.integrations.ray.ray_storage import Storage, is_remote, read_anything, storage_of
@@ -60,7 +60,7 @@ def batch_size(count: int, workers: int) -> int:
 def _in_folder(
     folder: Listing, suffixes: Collection[str], suffix: str, closed: set[str]
 ) -> Iterator[Picture]:
-    """Its pictures; folders that cannot be read are added to ``closed``, too, by what they are called."""
+    """The pictures of a folder; folders that cannot be read are also added to ``closed``, by their names."""
     storage, prefix = folder.storage, folder.path.rstrip("/")
     for name in folder.names:
         if PurePosixPath(name).suffix.lower() in suffixes:
@@ -111,21 +111,27 @@ def find_pictures(sources: Sequence[Listing], suffixes: Collection[str], suffix:
     return pictures
 
 
-def pictures_dataset(pictures: Sequence[Picture], there: Collection[str], out: Storage, batch: int) -> Any:
-    """A data set of rows about pictures; ``there`` has the targets of those that an earlier run has made."""
+def pictures_dataset(
+    pictures: Sequence[Picture], unrecorded: Collection[str], out: Storage, batch: int
+) -> Any:
+    """A data set of rows about pictures; ``unrecorded`` has the targets that an earlier run has made."""
     data: Any = importlib.import_module("ray.data")
     starts = range(0, len(pictures), batch)
-    return data.from_arrow([pictures_table(pictures[start : start + batch], there, out) for start in starts])
+    return data.from_arrow(
+        [pictures_table(pictures[start : start + batch], unrecorded, out) for start in starts]
+    )
 
 
-def pictures_table(pictures: Sequence[Picture], there: Collection[str], out: Storage) -> Any:
+def pictures_table(pictures: Sequence[Picture], unrecorded: Collection[str], out: Storage) -> Any:
     """The rows of :func:`pictures_dataset` as one table."""
     pa: Any = importlib.import_module("pyarrow")
     columns: dict[str, list[str | None]] = {
         PATH: [picture.path for picture in pictures],
         INPUT: [picture.input for picture in pictures],
         TARGET: [picture.target for picture in pictures],
-        THERE: [f"{out.root}/{picture.target}" if picture.target in there else None for picture in pictures],
+        EARLIER_RESULT: [
+            f"{out.root}/{picture.target}" if picture.target in unrecorded else None for picture in pictures
+        ],
     }
     return pa.table({name: column_of(values) for name, values in columns.items()})
 
@@ -217,9 +223,9 @@ def with_input(table: Any, columns: Columns) -> Any:
     columns.check(table.column_names)
     key = columns.key_in(table.column_names)
     names = _row_names(table[key], key)
-    if key == "input" and is_npps(table.column_names):
+    if key == "input" and written_by_npp(table.column_names):
         names = [from_text(name) for name in names]  # as npp has written them
-    if is_npps(table.column_names) and _came_from_tars(table.schema):
+    if written_by_npp(table.column_names) and _came_from_tars(table.schema):
         table = table.rename_columns(
             [{"key": KEY, "more": MORE}.get(name, name) for name in table.column_names]
         )
@@ -275,7 +281,7 @@ def tars_dataset(paths: Sequence[str], suffixes: Collection[str], column: str) -
     data: Any = importlib.import_module("ray.data")
     rows = data.from_items([{PATH: as_text(path)} for path in paths], override_num_blocks=len(paths))
     return rows.map_batches(
-        _samples_of, fn_args=(frozenset(suffixes), column), batch_format="pyarrow", batch_size=1
+        tar_samples, fn_args=(frozenset(suffixes), column), batch_format="pyarrow", batch_size=1
     )
 
 
@@ -311,7 +317,14 @@ class TarCheck:
             warnings.warn(f"{message} {tar}", stacklevel=2)
 
 
-def _samples_of(table: Any, suffixes: Collection[str], column: str) -> Iterator[Any]:
+def tar_samples(table: Any, suffixes: Collection[str], column: str) -> Iterator[Any]:
+    """The samples of tars as tables of some 16 MB; a tar that cannot be read is a row with the error.
+
+    Args:
+        table: a column of the tars' paths, :data:`~npp.integrations.ray.ray_columns.PATH`.
+        suffixes: of pictures.
+        column: the name of the column for the pictures' bytes.
+    """
     rows: list[dict[str, Any]] = []
     size = 0
     for path in names_in(table, PATH):

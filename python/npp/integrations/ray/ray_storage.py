@@ -242,7 +242,7 @@ class RemoteStorage:
             file.write(data)
 
     def _put_and_move(self, path: str, data: bytes) -> None:
-        """By way of a hidden file beside it."""
+        """Writes a hidden file beside the path, and moves it there when it is whole."""
         folder = path.rpartition("/")[0]
         self.filesystem.create_dir(folder, recursive=True)
         temporary = f"{folder}/.npp-{secrets.token_hex(8)}.tmp"
@@ -259,7 +259,7 @@ class RemoteStorage:
             self.filesystem.delete_file(self._path(name))
 
     def delete_folder(self, name: str) -> None:
-        """Leaves it, for an object store has none."""
+        """Does nothing, for an object store has no folders."""
 
     def names(
         self, *, recursive: bool = True, unreadable: Callable[[str], object] | None = None

@@ -74,7 +74,7 @@ def _is_part(kind: str, path: str) -> bool:
 def _in_folder(
     folder: Listing, suffixes: Collection[str], out: str | os.PathLike[str] | None, closed: list[str]
 ) -> list[tuple[str, str]]:
-    """Kinds and paths of its files, of pictures one; folders that cannot be read are added to ``closed``."""
+    """Kinds and paths of a folder's tables and of one picture; unreadable folders are added to ``closed``."""
     storage = folder.storage
     real = _real(storage.root)
     results = None if out is None else f"{_real(storage_of(out).root)}/"
@@ -174,7 +174,7 @@ def _why_not(look: Callable[[Any], None], path: str) -> str | None:
 
 
 def _look_at_end(file: Any) -> None:
-    """Nothing more: opened files have been read from their ends."""
+    """Does nothing, for pyarrow has read the end of a file when it opens it."""
 
 
 def _look_at_rows(file: Any) -> None:

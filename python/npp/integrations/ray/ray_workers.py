@@ -18,21 +18,30 @@ from typing_extensions import override
 from npp.batch.existing_results import existing_file
 from npp.batch.manifest import ManifestRow
 from npp.batch.outcomes import FileResult
-from npp.integrations.ray.ray_columns import ERROR, INPUT, PATH, THERE, from_text, is_npps, name_at, names_in
+from npp.integrations.ray.ray_columns import (
+    EARLIER_RESULT,
+    ERROR,
+    INPUT,
+    PATH,
+    from_text,
+    name_at,
+    names_in,
+    written_by_npp,
+)
 from npp.integrations.ray.ray_rows import rows_table
 from npp.integrations.ray.ray_sinks import Sink, batch_name, with_results
 from npp.integrations.ray.ray_storage import read_anything
 from npp.recipes.parts import CodecInput, Parts
 from npp.recipes.recipe import Recipe
 
-_TRIES_TOGETHER = 2
+_ATTEMPTS_TOGETHER = 2  # of a batch as a whole; after them each picture has a process of its own
 
 
 class Unit(Protocol):
     """A batch unit, as far as a worker needs it."""
 
     def one(self, data: bytes, /) -> FileResult:
-        """One file; what goes wrong is in the result."""
+        """The result for one file; what goes wrong is told in it."""
 
 
 class Networks:
@@ -48,7 +57,7 @@ class Networks:
 
     @torch.inference_mode()
     def prepare(self, x: Any, qp: int, parts: Parts) -> tuple[Any, Any]:
-        """:meth:`npp.Recipe.prepare` there and back, with arrays."""
+        """Does what :meth:`npp.Recipe.prepare` does, on the device, and gives arrays back."""
         ready = self._recipe.prepare(torch.from_numpy(x).to(self._device), qp, parts)
         return _array(ready.x), None if ready.qp_map is None else _array(ready.qp_map)
 
@@ -86,7 +95,7 @@ class BatchWorker:
         unit: what becomes of a picture.
         column: with the pictures' bytes.
         sink: where results go; ``None`` gives them back in the rows.
-        tries: what :func:`npp.integrations.ray.ray_tries.counter` gives.
+        attempts: what :func:`npp.integrations.ray.ray_attempts.attempt_counter` gives.
         done: a reference to the set of inputs that are not to be done again.
         result: what the results' column is called where there is no sink.
         qps: a reference to :class:`npp.integrations.ray.ray_shared.SharedQps`, for a unit that takes them.
@@ -97,14 +106,14 @@ class BatchWorker:
         unit: Unit,
         column: str,
         sink: Sink | None,
-        tries: Any,
+        attempts: Any,
         done: Any = None,
         result: str = "bpg",
         qps: Any = None,
     ) -> None:
         self._ray: Any = importlib.import_module("ray")
         torch.set_num_threads(1)
-        self._unit, self._column, self._sink, self._tries = unit, column, sink, tries
+        self._unit, self._column, self._sink, self._attempts = unit, column, sink, attempts
         self._done: set[str] = set() if done is None else self._ray.get(done)
         self._result = result
         self._qps: Any = None if qps is None else self._ray.get(qps)
@@ -129,18 +138,18 @@ class BatchWorker:
         rows = [earlier[name] for name in inputs if name in earlier]
         if len(todo):
             rows += self._sink.take(batch, todo, results)
-        existing = _inputs_there(table)
+        existing = _inputs_with_earlier_results(table)
         before = [row for row in rows if row.input in existing]
         before += [left_alone[name] for name in inputs if name in left_alone]
         return rows_table([row for row in rows if row.input not in existing], before, done)
 
     def _results(self, name: str, table: Any) -> list[FileResult]:
-        tries = self._ray.get(self._tries.begin.remote(name))
-        if tries > _TRIES_TOGETHER:
+        attempt = self._ray.get(self._attempts.begin.remote(name))
+        if attempt > _ATTEMPTS_TOGETHER:
             results = self._apart(table)
         else:
             results = [self._result_at(self._unit, table, row) for row in range(len(table))]
-        self._tries.end.remote(name)
+        self._attempts.end.remote(name)
         return results
 
     def _result_at(self, unit: Any, table: Any, row: int) -> FileResult:
@@ -150,14 +159,14 @@ class BatchWorker:
             return FileResult.failed(error)
 
     def _arguments(self, table: Any, row: int) -> tuple[bytes, str | None, int | None]:
-        """A picture's bytes, the name of the result that they are if it is there already, and else its qp."""
-        data, there = self._picture(table, row)
-        qp = None if there is not None or self._qps is None else self._qps.of(_input_at(table, row))
-        return data, there, qp
+        """A picture's bytes; the name of the earlier result that they are, if any, else its qp."""
+        data, earlier_result = self._picture(table, row)
+        qp = None if earlier_result is not None or self._qps is None else self._qps.of(_input_at(table, row))
+        return data, earlier_result, qp
 
     def _picture(self, table: Any, row: int) -> tuple[bytes, str | None]:
-        """A picture's bytes, and the name of the result that they are if it is there already."""
-        there = name_at(table, THERE, row)
+        """A picture's bytes, and the name of the earlier result that they are, if any."""
+        earlier_result = name_at(table, EARLIER_RESULT, row)
         if self._column in table.column_names:
             data = table[self._column][row].as_py()
             if data is None and (error := _known_error(table, row)) is not None:
@@ -166,9 +175,9 @@ class BatchWorker:
                 raise TypeError(
                     f"column {self._column} must hold the bytes of files, not {type(data).__name__}"
                 )
-            return data, there
-        path = there or name_at(table, PATH, row) or _input_at(table, row)
-        return read_anything(path), there
+            return data, earlier_result
+        path = earlier_result or name_at(table, PATH, row) or _input_at(table, row)
+        return read_anything(path), earlier_result
 
     def _apart(self, table: Any) -> list[FileResult]:
         """Each picture in a process of its own, which it may take down."""
@@ -192,11 +201,11 @@ class BatchWorker:
         return results
 
 
-def _inputs_there(table: Any) -> set[str]:
-    """Inputs whose result is there already, and only wants a row."""
-    if THERE not in table.column_names:
+def _inputs_with_earlier_results(table: Any) -> set[str]:
+    """Inputs that have an earlier run's result, which only needs a row in the manifest."""
+    if EARLIER_RESULT not in table.column_names:
         return set()
-    rows = zip(names_in(table, INPUT), table[THERE].to_pylist(), strict=True)
+    rows = zip(names_in(table, INPUT), table[EARLIER_RESULT].to_pylist(), strict=True)
     return {name for name, result in rows if result is not None}
 
 
@@ -207,7 +216,7 @@ def _input_at(table: Any, row: int) -> str:
 def _known_error(table: Any, row: int) -> str | None:
     """Why a row has no picture: its tar cannot be read, or it failed in an earlier run."""
     columns = table.column_names
-    column = ERROR if ERROR in columns else "error" if is_npps(columns) else None
+    column = ERROR if ERROR in columns else "error" if written_by_npp(columns) else None
     error: str | None = None if column is None else table[column][row].as_py()
     return error
 
@@ -219,13 +228,20 @@ def _rows_but(table: Any, inputs: Container[str]) -> Any:
     return table.take(pa.array(rows, pa.int64()))  # an empty list alone would have no type
 
 
-def _unpacked(unit: bytes, data: bytes, there: str | None, qp: int | None) -> FileResult:
-    return result_of(pickle.loads(unit), data, there, qp)
+def _unpacked(unit: bytes, data: bytes, earlier_result: str | None, qp: int | None) -> FileResult:
+    return result_of(pickle.loads(unit), data, earlier_result, qp)
 
 
-def result_of(unit: Any, data: bytes, there: str | None, qp: int | None) -> FileResult:
-    """What becomes of a picture, or what is known about a result that was there before by that name."""
-    if there is not None:
-        return existing_file(there, lambda: data)
+def result_of(unit: Any, data: bytes, earlier_result: str | None, qp: int | None) -> FileResult:
+    """What becomes of a picture.
+
+    Args:
+        unit: a batch unit.
+        data: the bytes of the picture, or of the earlier result.
+        earlier_result: its name, where there is one; what is known about it is the result.
+        qp: for a unit that takes one.
+    """
+    if earlier_result is not None:
+        return existing_file(earlier_result, lambda: data)
     result: FileResult = unit.one(data) if qp is None else unit.one(data, qp)
     return result

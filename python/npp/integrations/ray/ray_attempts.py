@@ -1,4 +1,4 @@
-"""Counts how often each batch was begun: one that has killed its worker again and again is suspicious."""
+"""Counts the attempts at each batch: one that has killed its worker again and again is suspicious."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from npp.integrations.ray.ray_sessions import actor, beside_the_driver
 
 
-def counter() -> Any:
-    """An actor: ``begin(name)`` gives how often a batch was begun, ``end(name)`` ends the count."""
+def attempt_counter() -> Any:
+    """An actor whose ``begin(name)`` gives the number of attempts at a batch; ``end(name)`` forgets them."""
 
     # In here, so that Ray carries the class itself: to count, no process has to load npp and torch.
-    class Tries:
+    class Attempts:
         def __init__(self) -> None:
             self._counts: dict[str, int] = {}
 
@@ -22,4 +22,4 @@ def counter() -> Any:
         def end(self, name: str) -> None:
             self._counts.pop(name, None)
 
-    return actor(Tries, **beside_the_driver())
+    return actor(Attempts, **beside_the_driver())

@@ -1,4 +1,4 @@
-"""What a run of Ray reads and writes, where it takes place, and what became of it."""
+"""The arguments of a Ray run (its input, its output, its cluster) and the summary of its results."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Given:
+class RunInput:
     """What a run reads; see :func:`encode`.
 
     Attributes:
@@ -95,7 +95,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Goal:
+class RunOutput:
     """What a run writes; see :func:`encode`.
 
     Attributes:
