@@ -14,7 +14,7 @@ from command_line import EXIF, decoded, encode, moving, profile, run, save_movin
 from PIL import Image
 
 import npp
-from npp.batch.animation_writing import _png_milliseconds
+from npp.batch.animation_writing import png_milliseconds
 from npp.batch.picture_reading import read_source
 from npp.batch.pixel_limit import limit_on_pixels
 
@@ -172,7 +172,7 @@ def test_durations_and_showings_that_a_format_cannot_count(
         said = capsys.readouterr().err
         assert _frames(f"out.{suffix}")[1:] == (times, showings)
         assert ("times instead of 70000" in said) == (suffix != "png")
-    assert [_png_milliseconds(value) for value in (7, 65_536, 65_537)] == [7, 65_536, 65_540]
+    assert [png_milliseconds(value) for value in (7, 65_536, 65_537)] == [7, 65_536, 65_540]
 
 
 def test_transparent_gif(folder: Path, photo: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from command_line import decoded, encode, files, moving, pixels, run, save_movin
 from PIL import Image
 
 import npp
-from npp.batch.animation_writing import _whole_units
+from npp.batch.animation_writing import whole_units
 from npp.cli.output_files import numbered
 
 
@@ -298,8 +298,8 @@ def test_numbered_and_units() -> None:
     assert numbered(Path("a/f-%04d.png"), 7) == Path("a/f-0007.png")
     assert numbered(Path("%d"), 12) == Path("12")
     third = Fraction(1, 30)
-    assert _whole_units([third] * 6, Fraction(1, 100)) == [3, 4, 3, 3, 4, 3]
-    assert _whole_units([Fraction(1, 1000)] * 3, Fraction(1, 100)) == [1, 1, 1]
+    assert whole_units([third] * 6, Fraction(1, 100)) == [3, 4, 3, 3, 4, 3]
+    assert whole_units([Fraction(1, 1000)] * 3, Fraction(1, 100)) == [1, 1, 1]
 
 
 def test_the_limit_on_pixels_is_named_and_moved(

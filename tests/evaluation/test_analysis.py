@@ -11,7 +11,7 @@ from npp.evaluation.analysis import rate_at
 from npp.evaluation.bd_rate import monotone
 from npp.evaluation.bd_rate_bootstrap import picture_counts, resampled_means
 from npp.evaluation.class_overlaps import ClassOverlaps
-from npp.evaluation.comparison_tables import _needed
+from npp.evaluation.comparison_tables import needed_bpp
 from npp.evaluation.judges import Axis
 from npp.evaluation.measured_values import ArmMeasurements, Measurements
 from npp.pchip import pchip
@@ -169,7 +169,7 @@ def test_what_a_quality_needs_in_words() -> None:
     ):
         scores = np.repeat(np.array(points)[:, None], bpp.shape[1], axis=1)
         arm = ArmMeasurements(np.ones(bpp.shape, np.int64), bpp, {("net", "top1"): scores}, {})
-        assert _needed(arm, axis, 0.76) == said
+        assert needed_bpp(arm, axis, 0.76) == said
 
 
 def rate_at_076(bpp: np.ndarray) -> float:

@@ -9,9 +9,9 @@ import torch
 from pictures import pictures
 from torch import Tensor
 
+import npp
 import npp.hevc.planes as planes_module
 from npp.codec.options import resolve_options
-from npp.gradient.pairing import _estimate
 from npp.gradient.surrogates import Estimate, Gated, Real, Surrogate, resolve_surrogate
 from npp.hevc.planes import PictureLayout, Plane
 from npp.hevc.quantiser import block_qp, chroma_qp, slice_qp, step_size
@@ -162,9 +162,9 @@ class _NoMap:
 
 @pytest.mark.parametrize("surrogate", [_NoMap(), resolve_surrogate("hyperprior")], ids=["own", "hyperprior"])
 def test_a_surrogate_without_maps_refuses_by_name(surrogate: Surrogate) -> None:
-    x, qp, _ = inputs()
+    x, _, _ = inputs()
     with pytest.raises(ValueError, match=rf"{type(surrogate).__name__} takes no qp_map"):
-        _estimate(surrogate, x, qp, None, {}, torch.zeros(2, 2, 3))
+        npp.compress(x.requires_grad_(), 30, qp_map=torch.zeros(2, 2, 3), surrogate=surrogate, effort=0)
 
 
 def test_lossless_and_alpha_are_left_alone() -> None:

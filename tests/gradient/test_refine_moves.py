@@ -8,16 +8,17 @@ import sys
 import pytest
 import torch
 
-from npp.gradient.refine_moves import MapSearch, SearchCandidate, _Adam, _Offsets, _Pixels
+from npp.gradient.adam import Adam
+from npp.gradient.refine_moves import MapOffsets, MapSearch, PixelChange, SearchCandidate
 from npp.gradient.refine_objective import RefineStep
-from npp.gradient.refinement import _Best, _decay
+from npp.gradient.refinement import BestCandidates, cosine_decay
 
 
 def test_adam_moves_as_torchs_does() -> None:
     generator = torch.Generator().manual_seed(0)
     start = torch.rand(2, 3, 8, 8, generator=generator)
     theirs, ours = start.clone().requires_grad_(), start.clone()
-    torchs, adam = torch.optim.Adam([theirs], lr=1.0), _Adam(start)
+    torchs, adam = torch.optim.Adam([theirs], lr=1.0), Adam(start)
     for step in range(12):
         gradient = torch.randn(start.shape, generator=generator) * 10 ** (step % 3 - 2)
         lr = 0.03 / (step + 1)
@@ -29,7 +30,9 @@ def test_adam_moves_as_torchs_does() -> None:
 
 
 def test_steps_fall_along_a_cosine_to_a_tenth() -> None:
-    assert [_decay(step, 12) for step in (0, 4, 6, 8, 12)] == pytest.approx([1, 0.775, 0.55, 0.325, 0.1])
+    assert [cosine_decay(step, 12) for step in (0, 4, 6, 8, 12)] == pytest.approx(
+        [1, 0.775, 0.55, 0.325, 0.1]
+    )
 
 
 def test_of_each_picture_the_best_step_is_kept_and_an_equal_one_is_no_better() -> None:
@@ -40,7 +43,7 @@ def test_of_each_picture_the_best_step_is_kept_and_an_equal_one_is_no_better() -
         )
         return candidate, RefineStep(step, values, values, values)
 
-    best = _Best(*at(0, 3.0, 3.0))
+    best = BestCandidates(*at(0, 3.0, 3.0))
     assert not best.update(*at(1, 3.0, 3.0))
     assert best.update(*at(2, 2.0, 4.0))
     assert best.update(*at(3, 2.0, 1.0))
@@ -52,7 +55,7 @@ def test_of_each_picture_the_best_step_is_kept_and_an_equal_one_is_no_better() -
 
 def test_pixels_take_a_part_of_their_own_quantiser_step_as_far_as_the_step_is_decayed() -> None:
     """BPG's qps 27 and 33 are coded at 24 and 30: steps of 2^(20/6) and twice that, of 255."""
-    pixels = _Pixels(torch.full((2, 1, 1, 2), 0.5), [27, 33], lr=0.5)
+    pixels = PixelChange(torch.full((2, 1, 1, 2), 0.5), [27, 33], lr=0.5)
     pixels.move(torch.tensor([1.0, -1.0]).expand(2, 1, 1, 2), 0.1)
     change = (pixels.value().detach() - 0.5).flatten(1)
     step = 0.5 * 0.1 * 2 ** (20 / 6) / 255
@@ -60,7 +63,7 @@ def test_pixels_take_a_part_of_their_own_quantiser_step_as_far_as_the_step_is_de
 
 
 def test_offsets_step_as_far_in_every_picture_however_large_its_gradient() -> None:
-    offsets = _Offsets(torch.zeros(2, 1, 2), MapSearch(lr=2.0, limit=50.0, zero_mean=False))
+    offsets = MapOffsets(torch.zeros(2, 1, 2), MapSearch(lr=2.0, limit=50.0, zero_mean=False))
     directions = torch.tensor([[[1.0, -1.0]], [[3.0, 4.0]]])
     offsets.move(directions * torch.tensor([1e-6, 1e3])[:, None, None], 0.5)
     root = 12.5**0.5
@@ -71,7 +74,7 @@ def test_offsets_step_as_far_in_every_picture_however_large_its_gradient() -> No
 
 
 def test_offsets_keep_the_mean_of_every_picture_at_zero() -> None:
-    offsets = _Offsets(torch.zeros(2, 1, 2), MapSearch(lr=2.0, limit=50.0, zero_mean=True))
+    offsets = MapOffsets(torch.zeros(2, 1, 2), MapSearch(lr=2.0, limit=50.0, zero_mean=True))
     offsets.move(torch.tensor([[[1.0, 2.0]], [[-1.0, -3.0]]]), 1.0)
     assert offsets.parameter.mean((1, 2)).tolist() == pytest.approx([0, 0], abs=1e-6)
     assert offsets.parameter.abs().amin() > 0.1
@@ -79,7 +82,7 @@ def test_offsets_keep_the_mean_of_every_picture_at_zero() -> None:
 
 def test_a_start_beyond_the_limit_is_not_cut_and_bounds_its_own_picture() -> None:
     start = torch.tensor([[[20.0, -3.0]], [[1.0, -2.0]]])
-    offsets = _Offsets(start, MapSearch(lr=50.0, limit=8.0, zero_mean=False))
+    offsets = MapOffsets(start, MapSearch(lr=50.0, limit=8.0, zero_mean=False))
     assert torch.equal(offsets.value().detach(), start)
     offsets.move(torch.tensor([[[-1.0, 1.0]], [[-1.0, 1.0]]]), 1.0)
     assert offsets.value().tolist() == [[[20, -20]], [[8, -8]]]

@@ -35,8 +35,8 @@ _LARGEST_NUMERATOR = 65535  # of the fraction of a second that is an APNG's dura
 _TOO_LARGE = (OverflowError, struct.error)
 
 
-def _whole_units(durations: Sequence[Fraction], unit: Fraction) -> list[int]:
-    """Durations in whole units, at least 1 each; rounding errors do not add up over the frames."""
+def whole_units(durations: Sequence[Fraction], unit: Fraction) -> list[int]:
+    """Durations in whole units, at least 1 each, whose running sum keeps up with the true one."""
     units: list[int] = []
     end, shown = Fraction(0), 0
     for duration in durations:
@@ -63,8 +63,8 @@ def _showings(format_name: str, info: ImageInfo) -> tuple[int, list[str]]:
     return limit, [f"shown {limit} times instead of {info.loop_count}: {format_name} counts no further"]
 
 
-def _png_milliseconds(value: int) -> int:
-    """A duration that fits an APNG's fraction; long ones lose their last digits."""
+def png_milliseconds(value: int) -> int:
+    """A duration that an APNG's fraction holds: long ones lose their last digits."""
     candidates = (round(value / step) * step for step in (1, 10, 100, 1000))
     return next(
         candidate for candidate in candidates if Fraction(candidate, 1000).numerator <= _LARGEST_NUMERATOR
@@ -100,7 +100,7 @@ def _write_png(pictures: list[Image.Image], milliseconds: list[int], loop: int, 
         "PNG",
         "frames are shown for more than 65.535 s, which Pillow writes into a PNG from version 12.1 on: "
         f"write webp, or {_SINGLE_FILES}",
-        duration=[_png_milliseconds(value) for value in milliseconds],
+        duration=[png_milliseconds(value) for value in milliseconds],
         loop=loop,
         disposal=_disposals(pictures),
         **arguments,
@@ -112,8 +112,8 @@ def _write_gif(pictures: list[Image.Image], info: ImageInfo, showings: int) -> R
     # A GIF holds the number of repetitions, and nothing if it is shown once.
     arguments: dict[str, Any] = {} if showings == 1 else {"loop": max(0, showings - 1)}
     if info.has_alpha:
-        arguments["disposal"] = 2  # else frames would show through transparent pixels of the next ones
-    hundredths = _whole_units(info.durations, Fraction(1, 100))
+        arguments["disposal"] = 2  # else a frame would show through the next one's transparent pixels
+    hundredths = whole_units(info.durations, Fraction(1, 100))
     file = _saved(
         pictures,
         "GIF",
@@ -173,7 +173,7 @@ def write_animation(frames: Tensor, info: ImageInfo, metadata: Metadata, setting
         file, merged = _write_gif(to_pictures(binary, info, name), info, showings)
         return file, [*lost, *notes, *alpha_notes, *merged]
     pictures = to_pictures(frames, info, name)
-    milliseconds = _whole_units(info.durations, Fraction(1, 1000))
+    milliseconds = whole_units(info.durations, Fraction(1, 1000))
     if name == "WEBP":
         return animated_webp(pictures, milliseconds, showings, metadata), [*lost, *notes]
     return _write_png(pictures, milliseconds, showings, arguments), [*lost, *notes]

@@ -65,8 +65,8 @@ def _bd_tables(
 _KEPT = 0.95  # of the clean value
 
 
-def _needed(arm: ArmMeasurements, axis: Axis, value: float) -> str:
-    """What an arm needs for a value of a quality, in words; ``none`` where the value is that of no bits."""
+def needed_bpp(arm: ArmMeasurements, axis: Axis, value: float) -> str:
+    """The bits that an arm needs for a value of a quality, in words; ``none`` for a value that costs none."""
     if value <= 0:
         return "none"
     rates = arm.bpp.mean(axis=1)
@@ -83,7 +83,7 @@ def _rate_table(measured: Measurements) -> Table:
     rows = [("originals", *(f"{value:.3f}" for value in clean))]
     for name, arm in measured.arms.items():
         rows.append(
-            (name, *(_needed(arm, axis, _KEPT * value) for axis, value in zip(axes, clean, strict=True)))
+            (name, *(needed_bpp(arm, axis, _KEPT * value) for axis, value in zip(axes, clean, strict=True)))
         )
     title = f"Bits per pixel at {100 * _KEPT:g} % of what the networks reach on the originals, real labels"
     return Table(title, ("arm", *(f"{axis.network} {axis.name}" for axis in axes)), tuple(rows))

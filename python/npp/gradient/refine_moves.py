@@ -1,4 +1,4 @@
-"""Where refining is and how it moves: the change of the pixels, and the map's offsets."""
+"""The position of a search and its steps: the change of the pixels, and the map's offsets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from npp.codec.qp_maps import map_size
+from npp.gradient.adam import Adam
 from npp.hevc.quantiser import slice_qp, step_size
 from npp.torch_state import widened
 
 _MEMORY = 0.9  # of the mean of the map's gradients
-_MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's, as its authors give them
 Maps: TypeAlias = "list[Tensor | None]"
 
 
@@ -37,27 +37,7 @@ class MapSearch(NamedTuple):
     zero_mean: bool
 
 
-class _Adam:
-    """Adam for one tensor. torch's own brings a compiler along, which takes seconds to load.
-
-    Args:
-        like: what the tensor is like.
-    """
-
-    def __init__(self, like: Tensor) -> None:
-        self._mean, self._square = torch.zeros_like(like), torch.zeros_like(like)
-        self._steps = 0
-
-    def change(self, gradient: Tensor, lr: float) -> Tensor:
-        """The change that a step subtracts from the tensor."""
-        self._steps += 1
-        self._mean.lerp_(gradient, 1 - _MEAN_DECAY)
-        self._square.mul_(_SQUARE_DECAY).addcmul_(gradient, gradient, value=1 - _SQUARE_DECAY)
-        size = (self._square / (1 - _SQUARE_DECAY**self._steps)).sqrt_().add_(_EPSILON)
-        return self._mean.div(size).mul_(lr / (1 - _MEAN_DECAY**self._steps))
-
-
-class _Pixels:
+class PixelChange:
     """Adam on the pixels' change, in quantiser steps of their picture.
 
     Args:
@@ -72,23 +52,24 @@ class _Pixels:
         self._unit = (step_size(quantiser) / 255)[:, None, None, None]
         self._lr = lr
         self.parameter = torch.zeros_like(x, requires_grad=True)
-        self._adam = _Adam(x)
+        self._adam = Adam(x)
 
     def value(self) -> Tensor:
-        """The pixels that are coded."""
+        """The pixels (N, C, H, W) that are coded."""
         return self._x + self._unit * self.parameter
 
     def move(self, gradient: Tensor, factor: float) -> None:
-        """A step of the first one's size times a factor, and back into [0, 1]."""
+        """Takes a step of the first one's size times a factor, and clamps the pixels to [0, 1]."""
         with torch.no_grad():
             self.parameter.sub_(self._adam.change(gradient, self._lr * factor))
             self.parameter.copy_((self.value().clamp(0, 1) - self._x) / self._unit)
 
 
-class _Offsets:
-    """Steps of one root mean square in each picture along the mean of the gradients so far.
+class MapOffsets:
+    """A map's offsets.
 
-    Blocks keep their proportions: Adam, which moves all alike, saves less.
+    Steps have one root mean square in each picture, along the mean of the gradients so far. Blocks keep
+    their proportions: Adam, which moves all alike, saves less.
 
     Args:
         start: (N, h, w) offsets to begin with.
@@ -103,12 +84,12 @@ class _Offsets:
         self.parameter = start.clone().requires_grad_()
 
     def value(self) -> Tensor:
-        """Whole numbers, with the gradient of those that are not."""
+        """The offsets (N, h, w) rounded to whole numbers, with the gradient of those that are not."""
         return self.parameter + (self.parameter.round() - self.parameter).detach()
 
     @torch.no_grad()
     def move(self, gradient: Tensor, factor: float) -> None:
-        """A step of the first one's size times a factor, and back into the limits."""
+        """Takes a step of the first one's size times a factor, and clamps the offsets to the limits."""
         size = gradient.square().mean((1, 2), keepdim=True).sqrt()
         self._sum = _MEMORY * self._sum + gradient / size.clamp_min(torch.finfo(size.dtype).tiny)
         self._weight = _MEMORY * self._weight + 1
@@ -132,8 +113,8 @@ class SearchPosition:
         self, start: SearchCandidate, qps: list[int], lr: float | None, offsets: MapSearch | None
     ) -> None:
         self._start = start._replace(x=widened(start.x))
-        self._pixels = None if lr is None else _Pixels(self._start.x, qps, lr)
-        self._offsets = None if offsets is None else _Offsets(_as_tensor(start), offsets)
+        self._pixels = None if lr is None else PixelChange(self._start.x, qps, lr)
+        self._offsets = None if offsets is None else MapOffsets(_as_tensor(start), offsets)
         self._moving = [group for group in (self._pixels, self._offsets) if group is not None]
 
     def candidate(self) -> SearchCandidate:

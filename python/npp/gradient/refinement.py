@@ -59,8 +59,8 @@ class Refined(NamedTuple):
         return result_repr("Refined", self._asdict())
 
 
-class _Best:
-    """What gave the lowest real objective so far, for each picture."""
+class BestCandidates:
+    """The candidate with the lowest real objective so far, of each picture."""
 
     def __init__(self, first: SearchCandidate, now: RefineStep) -> None:
         self.x = first.x.detach().clone()
@@ -69,7 +69,7 @@ class _Best:
         self.step = torch.zeros(len(self.x), dtype=torch.int64, device=self.x.device)
 
     def update(self, candidate: SearchCandidate, now: RefineStep) -> bool:
-        """Takes over what is better than before; gives whether some picture got better."""
+        """Keeps the pictures of a candidate that are better; tells whether there are any."""
         better = now.objective < self.objective
         self.x[better] = candidate.x.detach()[better]
         if isinstance(candidate.maps, Tensor) and isinstance(self.maps, Tensor):
@@ -115,8 +115,8 @@ def _checked(loop: _Loop) -> _Loop:
     )
 
 
-def _decay(step: int, steps: int) -> float:
-    """Cosine from 1 to a tenth over the steps."""
+def cosine_decay(step: int, steps: int) -> float:
+    """The factor of a step's size: along a cosine from 1 before the first step to a tenth after the last."""
     return _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
@@ -230,9 +230,9 @@ def _search(
     encode: Callable[[SearchCandidate], Compressed],
     loop: _Loop,
     history: list[RefineStep],
-) -> _Best:
+) -> BestCandidates:
     """The steps; adds every evaluation to the history."""
-    best: _Best | None = None
+    best: BestCandidates | None = None
     stale = 0
     for step in range(loop.steps + 1):
         with torch.set_grad_enabled(step < loop.steps):
@@ -241,7 +241,7 @@ def _search(
             now = objective(step, compressed)
         history.append(RefineStep(step, *(value.detach() for value in now[1:])))
         if best is None:
-            best = _Best(candidate, history[-1])
+            best = BestCandidates(candidate, history[-1])
         else:
             stale = 0 if best.update(candidate, history[-1]) else stale + 1
         stopped = loop.callback is not None and loop.callback(history[-1]) is True
@@ -250,7 +250,7 @@ def _search(
         gradients = position.gradients(now.objective)
         for gradient in gradients:
             objective.check_gradients(gradient, compressed.x_hat)
-        position.move(gradients, _decay(step, loop.steps))
+        position.move(gradients, cosine_decay(step, loop.steps))
     assert best is not None
     return best
 
@@ -258,7 +258,7 @@ def _search(
 @torch.no_grad()
 def _write(
     start: SearchCandidate,
-    best: _Best,
+    best: BestCandidates,
     history: list[RefineStep],
     encode: Callable[[SearchCandidate], Compressed],
     objective: RefineObjective,

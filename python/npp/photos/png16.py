@@ -20,7 +20,7 @@ from npp.codec.metadata import Metadata
 Samples: TypeAlias = npt.NDArray[np.uint16]
 _COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _PAETH = 4
-_BAND_BYTES = 1 << 17  # of rows that are filtered at once: with all that the filter makes they fit caches
+BAND_BYTES = 1 << 17  # of rows that are filtered at once: with all that the filter makes they fit caches
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 
 
@@ -97,11 +97,11 @@ def _filter(rows: npt.NDArray[np.uint8], above: npt.NDArray[np.uint8], step: int
     return filtered.tobytes()
 
 
-def _filtered_bands(samples: Samples) -> Iterator[bytes]:
+def filtered_bands(samples: Samples) -> Iterator[bytes]:
     """All rows of a picture (H, W, C) after the filter, which takes many times the memory of its rows."""
     height, width, channels = samples.shape
     step = 2 * channels
-    at_once = max(1, _BAND_BYTES // (width * step))
+    at_once = max(1, BAND_BYTES // (width * step))
     above = np.zeros((1, width * step), np.uint8)
     for top in range(0, height, at_once):
         band = samples[top : top + at_once].astype(">u2", order="C")
@@ -119,7 +119,7 @@ def _write_pixels(file: BytesIO, samples: Samples) -> None:
     start = file.tell()
     file.write(bytes(4) + b"IDAT")  # how long it is comes to light in the end
     packer = zlib.compressobj()
-    for band in _filtered_bands(samples):
+    for band in filtered_bands(samples):
         file.write(packer.compress(band))
     file.write(packer.flush())
     with file.getbuffer() as written:
