@@ -53,12 +53,15 @@ def test_a_module_that_was_edited_after_its_import_is_refused(source: Path) -> N
         _load()
     source.write_text(_NETWORK.format("0.1"))
     _load()
+    assert hash_files("python:edited_nets:small") == [hash_file(source)], "it is again what was imported"
 
 
 def test_a_file_that_was_touched_before_the_first_look_is_no_other_one(source: Path) -> None:
     _import()
     os.utime(source, (1, 1))
     _load()
+    assert module_file("edited_nets") == source
+    assert hash_files("python:edited_nets:small") == [hash_file(source)]
 
 
 def test_a_module_that_is_reloaded_is_what_its_file_says(source: Path) -> None:
