@@ -188,6 +188,25 @@ def test_curves_that_do_not_meet_are_told_in_the_quality_s_numbers() -> None:
     assert " with a, " in problem and problem.endswith(" with b")
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([0, 0, 0, 0, 0], "kl is 0 at every qp with b, which makes no curve"),
+        ([0.25] * 5, "kl is 0.25 at every qp with b, which makes no curve"),
+        ([0.0, 0.0, 0.0, 0.2, 0.3], "kl is not above 0 at 3 of 5 qps with b: the rest makes no curve"),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], "kl gets nowhere better with more bits with b, which makes no curve"),
+    ],
+)
+def test_an_arm_without_a_curve_is_told_in_the_quality_s_numbers(values: list[float], reason: str) -> None:
+    """Of points from the fewest bits to the most."""
+    bpp, kl = curve()
+    flat = np.repeat(np.array(values)[:, None], bpp.shape[1], axis=1)
+    table = np.empty_like(flat)
+    table[np.argsort(-bpp.mean(axis=1))] = flat[::-1]
+    found = findings(measurements(a=(bpp, kl), b=(bpp, table))).find("b", "a", KL)
+    assert found.interval is None and found.problem == reason
+
+
 def test_means_below_zero_have_no_curve_and_it_is_said() -> None:
     bpp, kl = curve()
     found = findings(measurements(a=(bpp, kl), b=(0.8 * bpp, kl - 1)), differences=(("b", "a"),))

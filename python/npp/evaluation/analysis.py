@@ -225,9 +225,27 @@ class Analyst:
             return Comparison(arm, against, axis, self._interval(arm, against, axis), shared)
         except ValueError as error:
             apart = shared == 0 and max(map(np.min, qualities)) > min(map(np.max, qualities))
-            return Comparison(
-                arm, against, axis, None, shared, self._apart(arm, against, axis) if apart else str(error)
-            )
+            problem = self._flat(arm, against, axis)
+            problem = problem or (self._apart(arm, against, axis) if apart else str(error))
+            return Comparison(arm, against, axis, None, shared, problem)
+
+    def _flat(self, arm: str, against: str, axis: Axis) -> str | None:
+        """Why an arm's points make no curve, in the quality's own numbers; ``None`` where both make one."""
+        for name in (against, arm):
+            measurements = self._measured.arms[name]
+            points = measurements.points(axis)
+            if len(monotone(measurements.bpp.mean(axis=1), self._quality(axis, points))[0]) > 1:
+                continue
+            if points.min() == points.max():
+                return f"{axis.name} is {points[0]:.3g} at every qp with {name}, which makes no curve"
+            gone = int((points <= 0).sum())
+            if not axis.higher_is_better and gone:
+                return (
+                    f"{axis.name} is not above 0 at {gone} of {len(points)} qps with {name}: the rest makes "
+                    "no curve"
+                )
+            return f"{axis.name} gets nowhere better with more bits with {name}, which makes no curve"
+        return None
 
     def _apart(self, arm: str, against: str, axis: Axis) -> str:
         """Why curves that share no quality have no BD-rate, in the quality's own numbers."""
