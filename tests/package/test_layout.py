@@ -23,7 +23,7 @@ BELOW = {
     "allocation": {"codec", "hevc", "gradient", "tasks"},
     "recipes": {"codec", "hevc", "gradient", "preprocessing", "allocation", "restoration"},
     "batch": {"codec", "gradient", "allocation", "recipes", "photos", "tasks", "config"},
-    "tasks": {"codec"},
+    "tasks": {"codec", "gradient"},
     "photos": {"codec", "config"},
     "config": set(),
     "evaluation": {

@@ -143,3 +143,18 @@ def test_what_stays_has_no_divergence() -> None:
     classes, boxes, centres = torch.randn(2, 5, 3), torch.randn(2, 5, 4), torch.randn(2, 5, 1)
     same = dense_divergence((classes, classes), (boxes, boxes), (centres, centres), None)
     assert torch.equal(same, torch.zeros(2))
+
+
+@pytest.mark.parametrize("change", [1e-5, 1e-3, 0.05, 0.4])
+def test_no_divergence_of_probabilities_is_negative(change: float) -> None:
+    """Each is exact for what it is given, and so are gradients: (q - p) / (q (1 - q))."""
+    torch.manual_seed(0)
+    clean = 0.5 + 0.4 * (2 * torch.rand(10_000) - 1)
+    now = (clean + change * (2 * torch.rand(10_000) - 1)).clamp(0.01, 0.99).requires_grad_()
+    divergence = binary_kl(clean, now)
+    assert float(divergence.detach().min()) >= 0
+    q, p = now.detach().double(), clean.double()
+    torch.testing.assert_close(divergence.double(), _exact(p.logit(), q.logit()), rtol=2e-5, atol=1e-16)
+    divergence.sum().backward()
+    assert now.grad is not None
+    torch.testing.assert_close(now.grad.double(), (q - p) / (q * (1 - q)), rtol=1e-5, atol=1e-7)

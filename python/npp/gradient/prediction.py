@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from npp.checks import brief, kind_of, number
 from npp.codec.batch_hints import batch_hint, floats_hint
+from npp.gradient.kl_divergence import kl_divergence
 
 PictureLoss: TypeAlias = Callable[[Tensor], Tensor]
 View: TypeAlias = Callable[[Tensor], Tensor]
@@ -172,4 +173,4 @@ def _divergence(clean: Tensor, now: Tensor) -> Tensor:
         raise ValueError(
             f"network must give logits {tuple(clean.shape)} as of the clean pictures, not {tuple(now.shape)}"
         )
-    return (clean.exp() * (clean - now)).sum(1).reshape(len(now), -1).mean(1)
+    return kl_divergence(clean, now).reshape(len(now), -1).mean(1)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from npp.extras import require
-from npp.tasks.divergence import kl_divergence, log_distributions, one_hot_log
+from npp.gradient.kl_divergence import kl_divergence
+from npp.tasks.divergence import log_distributions, one_hot_log
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings
 from npp.tasks.logits_task import LogitsTask

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from npp.gradient.kl_divergence import is_small_change, kl_divergence, small_surplus
 from npp.torch_state import widened
 
 #: By how much the sum of probabilities may miss 1: rounding of each adds up over the classes.
@@ -17,16 +18,6 @@ _LEAST = 1e-6  # probability
 _MOST_LOGIT = 65536.0  # above all of float16
 _SMALL_CHANGE = 0.25  # of a logit: the series is exact to 1e-6 below it, differences to 1e-5 above it
 Pair = tuple[Tensor, Tensor]
-
-
-def kl_divergence(clean: Tensor, now: Tensor, dim: int = 1) -> Tensor:
-    """KL(clean || now) in nats of log-probabilities, summed over ``dim``; zeros of the clean one are free.
-
-    With a clean distribution that has a single 1 this is the cross-entropy.
-    """
-    possible = clean > -torch.inf
-    difference = torch.where(possible, clean, torch.zeros_like(clean)) - now
-    return torch.where(possible, clean.exp() * difference, torch.zeros_like(now)).sum(dim)
 
 
 def binary_kl(clean: Tensor, now: Tensor) -> Tensor:
@@ -41,7 +32,16 @@ def binary_kl(clean: Tensor, now: Tensor) -> Tensor:
     clean, now = clean.clamp(_LEAST, 1 - _LEAST), now.clamp(_LEAST, 1 - _LEAST)
     # By the change, whose rounding is as small as the change: that of a ratio near 1 is not, and adds up.
     change, otherwise = now - clean, 1 - clean
-    return -clean * (change / clean).log1p() - otherwise * (-change / otherwise).log1p()
+    return clean * _log_surplus(change / clean) + otherwise * _log_surplus(-change / otherwise)
+
+
+def _log_surplus(change: Tensor) -> Tensor:
+    """change - log(1 + change), elementwise: never negative, and exact where it is small."""
+    logarithm = change.log1p()
+    is_small = is_small_change(logarithm)
+    # Masked before the series as well as after it: what overflows there has no gradient that is a number.
+    series = small_surplus(torch.where(is_small, logarithm, torch.zeros_like(logarithm)))
+    return torch.where(is_small, series, change - logarithm)
 
 
 def logit_kl(clean: Tensor, now: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def logit_kl(clean: Tensor, now: Tensor) -> Tensor:
     sign = torch.where(clean > 0, -1.0, 1.0)
     clean, now = sign * clean, sign * now
     change, probability = now - clean, clean.sigmoid()
-    differences = F.softplus(now) - F.softplus(clean) - probability * change
+    differences = (F.softplus(now) - F.softplus(clean) - probability * change).clamp_min(0)
     is_small = change.abs() < _SMALL_CHANGE
     # Masked before the series as well as after it: what overflows there has no gradient that is a number.
     series = _small_logit_kl(probability, torch.where(is_small, change, torch.zeros_like(change)))

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from npp.gradient.kl_divergence import kl_divergence
 from npp.tasks.boxes import nms, paired_iou, sides
 from npp.tasks.dense_detector import Dense, DenseDetector
-from npp.tasks.divergence import binary_kl, kl_divergence
+from npp.tasks.divergence import binary_kl
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputFormat, Prepared
 from npp.tasks.onnx_files import convert_onnx, fix_sides

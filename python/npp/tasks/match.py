@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from npp.checks import flag, one_of
+from npp.gradient.kl_divergence import kl_divergence
 from npp.tasks.average_metric import AverageMetric
-from npp.tasks.divergence import kl_divergence
 from npp.tasks.input_format import InputSettings
 from npp.tasks.layers import full_names, recorded
 from npp.tasks.nested_outputs import tensors_of
 from npp.tasks.networks import resolve_network
 from npp.tasks.onnx_files import FixedBatch
 from npp.tasks.task import Metric, Task, stacked
+from npp.torch_state import widened
 
 
 def _of_batch(calls: Sequence[Any], count: int, size: int) -> Any:
@@ -36,7 +37,7 @@ _LEAST_ENERGY = 1e-12
 
 def _kl(clean: Tensor, now: Tensor) -> Tensor:
     """KL in nats between softmaxes over dimension 1, the mean over the positions, (N,)."""
-    divergences = kl_divergence(clean.log_softmax(1), now.log_softmax(1))
+    divergences = kl_divergence(widened(clean).log_softmax(1), widened(now).log_softmax(1))
     return divergences.reshape(len(now), -1).mean(1)
 
 

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from npp.checks import brief, is_int, one_of
 from npp.extras import require
+from npp.gradient.kl_divergence import kl_divergence
 from npp.tasks.average_metric import AverageMetric
-from npp.tasks.divergence import kl_divergence, log_distributions
+from npp.tasks.divergence import log_distributions
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.logits_task import LogitsTask
 from npp.tasks.networks import resolve_network

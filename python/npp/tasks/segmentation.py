@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from npp.extras import require
-from npp.tasks.divergence import kl_divergence, log_distributions
+from npp.gradient.kl_divergence import kl_divergence
+from npp.tasks.divergence import log_distributions
 from npp.tasks.frozen import plain_torch
 from npp.tasks.input_format import InputSettings, Prepared
 from npp.tasks.logits_task import LogitsTask
