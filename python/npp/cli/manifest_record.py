@@ -49,8 +49,8 @@ class ManifestRecord:
     """The manifest of a run, which no other run can write until the block ends.
 
     A row is written before its file: a killed run may leave rows without a file, which the next run makes,
-    but no files without a row. So a manifest that starts afresh keeps its old rows, whose files exist, until the
-    new rows are complete.
+    but no files without a row. So a manifest that starts afresh keeps its old rows, whose files exist, until
+    the new rows are complete.
 
     Args:
         path: path of the manifest, checked by :func:`check_manifest`.
