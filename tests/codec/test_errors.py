@@ -641,3 +641,21 @@ def test_what_is_no_dtype_of_pictures_is_refused(dtype: Any) -> None:
         npp.decode(file, dtype=dtype)
     with pytest.raises(TypeError, match=r"dtype must be one of torch\.uint8, .*, not "):
         npp.decompress([file], dtype=dtype)
+
+
+def test_the_limit_on_pixels_is_named_alike_wherever_it_is_met() -> None:
+    gray = torch.zeros(1, 16, 16)
+    file = npp.encode(gray, effort=0)
+    npp.set_max_pixels(255)
+    try:
+        for start, error, call in (
+            ("image", npp.EncodeError, lambda: npp.encode(gray)),
+            (r"image\[0\]", npp.EncodeError, lambda: npp.encode([gray])),
+            ("x", npp.EncodeError, lambda: npp.compress(gray[None], 30)),
+            (r"bitstreams\[0\]", npp.DecodeError, lambda: npp.decompress([file])),
+        ):
+            said = rf"^{start} is 16x16 = 256 pixels; at most 255 are allowed \(npp\.set_max_pixels\)$"
+            with pytest.raises(error, match=said):
+                call()
+    finally:
+        npp.set_max_pixels(None)
