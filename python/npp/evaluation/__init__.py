@@ -1,4 +1,4 @@
-"""Rate-accuracy curves and what they say; whole evaluations need the extra ``npp[eval]``.
+"""Rate-accuracy curves and comparisons of them; whole evaluations need the extra ``npp[eval]``.
 
 BD-rates need torch and numpy alone. The rest is imported when it is first touched.
 """

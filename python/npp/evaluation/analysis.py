@@ -1,4 +1,4 @@
-"""What the measurements say: BD-rates with intervals, differences of arms, spread over seeds."""
+"""Analysis of measurements: BD-rates with intervals, differences of arms, spread over seeds."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from npp.evaluation.score_checks import ROUNDING
 from npp.pchip import Floats
 from npp.progress import Stage
 
-# The first so many resamplings are taken for average precision, which costs a second for each thousand.
+# Average precision uses the first resamplings only, for a thousand take a second.
 _AP_SAMPLES = 200
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against another over one quality.
+    """Comparison of one arm with another over one quality.
 
     Attributes:
-        arm, against: their names.
+        arm, against: names of the two arms.
         axis: the quality.
         interval: BD-rate in percent; ``low`` and ``high`` are NaN for metrics of all pictures together.
-        overlap: part (0 to 1) of the two curves' joint quality range that both have.
-        problem: why there is no BD-rate, or ``None``.
+        overlap: fraction (0 to 1) of the two curves' joint quality range that both cover.
+        problem: the reason why there is no BD-rate, or ``None``.
     """
 
     arm: str
@@ -59,11 +59,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Spread:
-    """The BD-rates of arms that differ by their seed only.
+    """BD-rates of arms that differ by their seed only.
 
     Attributes:
-        values: percent against the anchor, an arm each.
-        mean, deviation: of the values; the deviation is the sample's, 0 for a single value.
+        values: percent against the anchor, one for each arm.
+        mean, deviation: mean and sample deviation of the values; the deviation of a single value is 0.
     """
 
     group: str
@@ -83,7 +83,7 @@ class Findings:
     spreads: tuple[Spread, ...]
 
     def find(self, arm: str, against: str, axis: Axis) -> Comparison:
-        """One comparison."""
+        """The comparison of these arms over this quality."""
         return next(
             comparison
             for comparison in self.comparisons
@@ -92,19 +92,19 @@ class Findings:
 
 
 def rate_at(arm: ArmMeasurements, axis: Axis, value: float) -> float | None:
-    """Mean bpp that an arm needs for a value of a quality; ``None`` where its curve does not reach it."""
+    """Mean bpp that an arm needs for a value of a quality; ``None`` if its curve does not reach it."""
     quality = float(axis.quality(np.array(value)))
     log_rate = log_rate_at(arm.bpp.mean(axis=1), axis.quality(arm.points(axis)), quality)
     return None if log_rate is None else float(10**log_rate)
 
 
 class Analyst:
-    """Compares the arms of some measurements; every bootstrap is made once.
+    """Compares the arms of some measurements; each bootstrap is computed once.
 
     Args:
         measured: the measurements.
-        analysis: which comparisons, and the bootstrap's settings.
-        anchor: the arm that everything is quoted against.
+        analysis: the wanted comparisons and the settings of the bootstrap.
+        anchor: the arm that all others are compared with.
     """
 
     def __init__(self, measured: Measurements, analysis: Analysis, anchor: str) -> None:
@@ -147,11 +147,10 @@ class Analyst:
     def _quality(self, axis: Axis, means: Floats) -> Floats:
         """Mean scores as quality (:meth:`Axis.quality`), on the same scale for all arms.
 
-        An error that is gone counts as half of the smallest that any arm has left: its logarithm would
-        decide what the curves say of everything before it.
+        An error of 0 counts as half of the smallest nonzero error of any arm, for its logarithm is infinite.
 
         Raises:
-            ValueError: less is better, and an arm's mean is below 0.
+            ValueError: lower is better, and the mean of an arm is below 0.
         """
         if axis not in self._least:
             every = np.concatenate([arm.points(axis) for arm in self._measured.arms.values()])
@@ -162,7 +161,7 @@ class Analyst:
         return axis.quality(means, self._least[axis])
 
     def _resampled_quality(self, arm: str, axis: Axis, counts: Floats) -> Floats:
-        """(qps, resamplings) of an arm's quality, rising with it."""
+        """Quality (qps, resamplings) of an arm, on the rising scale of :meth:`Axis.quality`."""
         key = arm, axis
         if key not in self._tables:
             measurements = self._measured.arms[arm]
@@ -195,9 +194,9 @@ class Analyst:
         return self._resampled[key]
 
     def _can_resample(self, axis: Axis) -> bool:
-        """Whether the quality can be had of some pictures: not of metrics, but of matched boxes.
+        """Whether the quality can be resampled over pictures: metrics cannot, unless their matches are kept.
 
-        One picture alone can be drawn in one way only.
+        A single picture cannot be resampled.
         """
         return len(self._measured.pictures) > 1 and (not axis.dataset or axis.true)
 
@@ -248,7 +247,7 @@ class Analyst:
         return None
 
     def _apart(self, arm: str, against: str, axis: Axis) -> str:
-        """Why curves that share no quality have no BD-rate, in the quality's own numbers."""
+        """The message about two curves that have no quality in common, with their ranges."""
         ends = []
         for name in (against, arm):
             points = self._measured.arms[name].points(axis)
@@ -257,7 +256,7 @@ class Analyst:
 
     def _difference(self, first: str, second: str, axis: Axis) -> Difference:
         try:
-            # The anchor against itself is zero in every resampling.
+            # The anchor compared with itself is zero in every resampling.
             first_rates, second_rates = (self._resample(arm, self._anchor, axis) for arm in (first, second))
             interval = first_rates.minus(second_rates).interval(self._analysis.confidence)
         except ValueError as error:
@@ -267,7 +266,7 @@ class Analyst:
     def _spread(
         self, group: str, members: Sequence[str], axis: Axis, comparisons: Sequence[Comparison]
     ) -> Spread | None:
-        """The BD-rates of a group's arms; ``None`` where one of them has none."""
+        """The spread of a group's BD-rates; ``None`` if one of its arms has none."""
         by_arm = {
             comparison.arm: comparison.interval
             for comparison in comparisons

@@ -1,4 +1,4 @@
-"""Each picture's qp chosen anew from what was measured, so that a set loses least at its total bits."""
+"""Sharing bits: each picture's qp is chosen from measurements so that the set loses least at its total."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from npp.pchip import Floats
 
 
 def shared_name(arm: str, sharing: Sharing) -> str:
-    """The name of a row with sharing."""
+    """The name of an arm whose bits are shared."""
     return f"{arm} shared by {sharing}"
 
 
@@ -28,11 +28,11 @@ class SharedArm:
     """One arm with its bits shared over the pictures.
 
     Attributes:
-        arm: its name.
-        sharing: by what.
-        qps: (budgets, pictures) that were chosen.
-        bits: (budgets,) of all files together.
-        budgets: (budgets,) bits of all files of the arm at one qp.
+        arm: name of the arm.
+        sharing: what the bits are shared by.
+        qps: (budgets, pictures) the chosen qps.
+        bits: (budgets,) total bits of the files.
+        budgets: (budgets,) total bits of the arm's files at one qp for all.
     """
 
     arm: str
@@ -43,10 +43,10 @@ class SharedArm:
 
 
 def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Axis | None) -> Floats:
-    """(pictures, qps): what each picture loses at each qp, up to a common factor.
+    """Loss (pictures, qps) of each picture at each qp, up to a common factor.
 
     Raises:
-        ValueError: the arm has no map that says how sensitive pictures are.
+        ValueError: the arm has no map that gives the sensitivity of pictures.
     """
     growth: Floats = np.exp2(GROWTH * (np.array(qps, np.float64) - qps[0]))[None]
     if sharing == "measured":
@@ -62,10 +62,10 @@ def _losses(arm: ArmMeasurements, qps: Sequence[int], sharing: Sharing, axis: Ax
 
 
 def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
-    """What a network lost, (qps, pictures), believed as ``npp encode --share --judge`` believes it.
+    """Losses (pictures, qps) as ``npp encode --share --judge`` would estimate them.
 
-    That is from as many qps as are sampled there: those next to the same ones, or where these are few, the
-    first, the middle and the last.
+    It samples a few qps, so only the measured losses at the nearest qps are used, or those at the first, the
+    middle and the last qp if few were measured.
     """
     sampled = sorted({min(qps, key=lambda qp: abs(qp - target)) for target in SAMPLED_QPS})
     if len(sampled) < len(SAMPLED_QPS):
@@ -78,16 +78,16 @@ def _believed(measured: Floats, qps: Sequence[int], growth: Floats) -> Floats:
 
 
 def _padded(table: Floats) -> Floats:
-    """(pictures, 52); what is added is never looked at."""
+    """The table padded to (pictures, 52); the padding is never used."""
     return np.pad(table, ((0, 0), (0, QP_COUNT - table.shape[1])), constant_values=1.0)
 
 
 def choose_places(bits: Floats, losses: Floats, budgets: Sequence[float]) -> npt.NDArray[np.int64]:
-    """(budgets, pictures) indices of the measured file that is taken of each picture.
+    """Indices (budgets, pictures) of the measured file that is chosen for each picture.
 
     Args:
         bits, losses: (pictures, files), by rising qp.
-        budgets: the most bits of all pictures together.
+        budgets: the most bits of all pictures together, one or more.
     """
     last = bits.shape[1] - 1
     shared = [
@@ -97,7 +97,7 @@ def choose_places(bits: Floats, losses: Floats, budgets: Sequence[float]) -> npt
 
 
 def _selected(table: Floats, indices: npt.NDArray[np.int64]) -> Floats:
-    """(budgets, pictures) of a table (files, pictures)."""
+    """The selected entries (budgets, pictures) of a table (files, pictures)."""
     selected: Floats = np.take_along_axis(table, indices, axis=0)
     return selected
 
@@ -105,17 +105,17 @@ def _selected(table: Floats, indices: npt.NDArray[np.int64]) -> Floats:
 def share_arm(
     measured: Measurements, name: str, sharing: Sharing, budget_qps: Sequence[int], axis: Axis | None
 ) -> tuple[ArmMeasurements, SharedArm]:
-    """An arm whose pictures have qps of their own at the total bits that it takes at one.
+    """An arm whose pictures have qps of their own at the total bits that it has at a common qp.
 
     Args:
         measured: the arm at all qps that may be chosen.
-        name: the arm's.
-        sharing: what is known of the pictures.
-        budget_qps: the qps whose total bits are kept.
-        axis: a divergence, for ``measured``.
+        name: name of the arm.
+        sharing: what the bits are shared by.
+        budget_qps: the common qps whose total bits are kept.
+        axis: the divergence for ``sharing`` by measured losses.
 
     Raises:
-        ValueError: the arm's map does not say how sensitive pictures are, though that is asked for.
+        ValueError: sensitivities are needed, and the arm's map does not give them.
     """
     arm, qps = measured.arms[name], measured.qps
     bits = 8.0 * arm.sizes.T
@@ -135,9 +135,9 @@ def share_arm(
 
 
 def weighted_by_size(measured: Measurements, names: Sequence[str]) -> Measurements:
-    """Arms whose mean bpp is all bits over all pixels, as a set's total is counted.
+    """Arms whose bpp is weighted so that its mean is total bits over total pixels.
 
-    Qualities of all pictures together are left out.
+    Metrics of all pictures together are left out.
     """
     arms = {}
     for name in names:
@@ -149,7 +149,7 @@ def weighted_by_size(measured: Measurements, names: Sequence[str]) -> Measuremen
 
 
 def joined_qps(one: Measurements, other: Measurements, names: Sequence[str]) -> Measurements:
-    """Arms at the qps of both measurements."""
+    """The arms of these names at the qps of both measurements."""
     qps = tuple(sorted({*one.qps, *other.qps}))
     arms = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""What an arm is, as JSON and in words."""
+"""Descriptions of arms, as JSON and in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _prefilter(arm: ArmConfig, sigmas: Mapping[int, float] | None) -> Any:
 
 
 def arm_summary(config: ArmConfig, arm: Arm) -> dict[str, Any]:
-    """An arm with what was chosen for it."""
+    """The description of an arm as JSON, with all that was chosen for it."""
     sigmas = arm.prefilter.sigmas if isinstance(arm.prefilter, BlurByQp) else None
     summary = {"name": arm.name, "codec": dict(arm.options), "prefilter": _prefilter(config, sigmas)}
     if arm.scale is not None:
@@ -36,7 +36,7 @@ _WORDS = {None: "none", True: "yes", False: "no"}
 
 
 def value_in_words(value: Any) -> str:
-    """A JSON value for people: what is not given in a mapping is left out."""
+    """A JSON value in words; ``None`` in a mapping is left out."""
     if isinstance(value, Mapping):
         return ", ".join(f"{_key(name)} {_inner(item)}" for name, item in value.items() if item is not None)
     if isinstance(value, (list, tuple)):
@@ -45,22 +45,22 @@ def value_in_words(value: Any) -> str:
 
 
 def _key(name: Any) -> str:
-    """A mapping's key: numbers are qps everywhere here."""
+    """A key of a mapping in words; numbers are qps."""
     return f"qp {name}:" if str(name).isdigit() else str(name).replace("_", " ")
 
 
 def _inner(value: Any) -> str:
-    """A value within another."""
+    """A value within another, in parentheses if it has parts."""
     words = value_in_words(value)
     return f"({words})" if isinstance(value, (Mapping, list, tuple)) else words
 
 
 def describe_arm(config: ArmConfig, arm: Arm) -> str:
-    """One line about an arm."""
+    """An arm described in one line."""
     summary = arm_summary(config, arm)
     codec = ", ".join(f"{name} {value}" for name, value in arm.options.items())
     names = ("scale", "prefilter", "map", "recipe", "restorer")
-    # What a recipe has in front of the codec is not named part by part.
+    # The filter of a recipe is not named apart from it.
     hidden = {"prefilter"} if "recipe" in summary else set()
     descriptions = [
         f"{name} {_inner(summary[name])}" for name in names if name in summary and name not in hidden

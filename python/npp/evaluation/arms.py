@@ -1,4 +1,4 @@
-"""Arms: what happens to a picture on its way to the file, as a configuration says it and ready to run."""
+"""Arms, the ways of coding that an evaluation compares: as a configuration has them, and ready to run."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ from npp.recipes.part_loading import restorer_of
 from npp.recipes.scale import LEAST_FACTOR, factor_from
 from npp.restoration import Restorer
 
-# Names become names of files and of arrays.
+# Names of arms become names of files and arrays.
 _NAME = re.compile(r"[\w.+-]+( [\w.+-]+)*")
 
 Sharing = Literal["rates", "sensitivity", "measured"]
 ScaleConfig = Literal["best"] | float | dict[float, float]
 
-#: Kinds of arms, the most worth looking at first.
+#: Kinds of arms, the most interesting first.
 KINDS = ("recipe", "map", "preprocessor", "python", "restorer", "refine", "scale", "blur", "none")
 
 
 @explain_unknown_keywords
 @dataclass(frozen=True)
 class ArmConfig:
-    """An arm; each of its parts may be absent.
+    """An arm as the configuration describes it; each of its parts may be absent.
 
     Attributes:
-        name: in results; letters, digits, spaces and . _ + -.
-        codec_of: take the codec's options of this arm, or of the ``BEST`` plain one.
-        scale: part of each side at which pictures are coded, by the qp from which on it holds, or
+        name: name in results; letters, digits, spaces and . _ + -.
+        codec_of: the arm whose codec options are used, or ``BEST`` for those of the best plain arm.
+        scale: factor of each side at which pictures are coded, by the qp from which on it holds, or
             ``BEST``.
-        prefilter: what happens to a picture before the codec.
-        map: where the quantiser's offsets come from.
-        restorer: what stands behind the decoder: name or path of a recipe that has one, or a restorer's own
-            file. With ``recipe``, ``false`` leaves its own out.
+        prefilter: the filter before the codec.
+        map: the source of the quantiser's offsets.
+        restorer: the restorer after the decoder: name or path of a recipe that has one, or a restorer's own
+            file. With ``recipe``, ``false`` leaves out that of the recipe.
         recipe: name or path of an :class:`npp.Recipe`, which has all of these.
-        share: how each picture's qp is chosen anew so that the set loses least, in rows of their own.
-        options: of the codec; all other keys.
+        share: how bits are shared over the pictures, in results of their own.
+        options: codec options; all other keys.
     """
 
     name: str
@@ -103,7 +103,7 @@ class ArmConfig:
 
     @property
     def needs_seen(self) -> str | None:
-        """What a network is needed for that takes part in it, so that it is no unseen one any more."""
+        """The reason why the arm needs a seen network, for messages; ``None`` if it needs none."""
         if self.codec_of == BEST or self.scale == BEST or self.finds_blur:
             return f"{BEST!r} is chosen by it"
         if self.prefilter_kind == "refine":
@@ -112,23 +112,23 @@ class ArmConfig:
 
     @property
     def kind(self) -> str:
-        """One of ``KINDS``, the first that it has."""
+        """The first of ``KINDS`` that the arm has."""
         has = {"recipe": self.recipe, "map": self.map, "scale": self.scale, "restorer": self.restorer}
         return next(kind for kind in KINDS if has.get(kind) is not None or kind == self.prefilter_kind)
 
     @property
     def sharings(self) -> tuple[Sharing, ...]:
-        """``share`` as a tuple, empty where bits are not shared."""
+        """``share`` as a tuple, empty if bits are not shared."""
         return (self.share,) if isinstance(self.share, str) else self.share
 
     @property
     def finds_blur(self) -> bool:
-        """Whether its blur is left to the selection photos."""
+        """Whether its blur is chosen on the selection photos."""
         return isinstance(self.prefilter, BlurConfig) and self.prefilter.blur == BEST
 
     @property
     def codec_options(self) -> CodecOptions:
-        """The options as encoding functions take them."""
+        """The codec options as encoding functions take them."""
         return cast(CodecOptions, self.options)
 
 
@@ -144,7 +144,7 @@ class Arm:
     restorer: Restorer | None = None
 
     def key(self, qp: int) -> dict[str, Any]:
-        """What decides its files at a qp."""
+        """A JSON value of all that determines the arm's files at a qp."""
         key = {
             "codec": vars(resolve_options(self.options)),
             "prefilter": self.prefilter.identity(qp),
@@ -168,14 +168,14 @@ class Arm:
 
 @dataclass(frozen=True)
 class ArmParts:
-    """What can be made of an arm before anything is measured.
+    """The parts of an arm that can be loaded before anything is measured.
 
     Attributes:
-        prefilter: ``None`` where a blur is still to be found.
-        scale: ``None`` where there is none or where it is still to be found.
-        qp_map: ``None`` where there is none.
-        options: of the codec that come with a recipe.
-        restorer: ``None`` where there is none.
+        prefilter: the filter; ``None`` if a blur is still to be chosen.
+        scale: the scale rule; ``None`` if there is none or it is still to be chosen.
+        qp_map: the source of the map; ``None`` if there is none.
+        options: codec options of a recipe.
+        restorer: the restorer; ``None`` if there is none.
     """
 
     prefilter: Prefilter | Refine | None
@@ -204,17 +204,17 @@ def build_parts(
     device: torch.device,
     threads: int | None,
 ) -> ArmParts:
-    """Loads what an arm needs.
+    """Loads the parts of an arm.
 
     Args:
         config: the arm.
-        qps: that are measured.
-        judges: by label.
-        device: of networks.
-        threads: of the codec.
+        qps: the measured qps.
+        judges: the judges by label.
+        device: device of networks.
+        threads: threads of the codec.
 
     Raises:
-        ConfigError: something cannot be loaded; it names the arm.
+        ConfigError: a part cannot be loaded; the message names the arm.
     """
     try:
         named = config.restorer if isinstance(config.restorer, str) else None

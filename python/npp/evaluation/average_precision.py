@@ -1,6 +1,6 @@
 """COCO's average precision of real boxes, of all pictures and of resamplings of them.
 
-pycocotools matches the boxes and computes what is reported; the matches are kept for the resamplings, in
+pycocotools matches the boxes and computes the reported values. The matches are kept for resamplings, in
 which a picture that is drawn twice counts twice.
 """
 
@@ -26,7 +26,7 @@ _RECALLS = 100  # steps of recall from 0 to 1 at which precision is read
 _MOST = 100  # detections of a picture
 _TINY = 1e-9
 
-#: The rows of IoU that each value is the mean of.
+#: The IoU thresholds over which each value is the mean.
 IOU_ROWS = {"ap": slice(None), "ap_50": slice(0, 1), "ap_75": slice(5, 6)}
 
 Bools = npt.NDArray[np.bool_]
@@ -38,8 +38,8 @@ class CategoryMatches:
     """Detections of one category in all pictures, sorted by score, the highest first.
 
     Attributes:
-        pictures: (D,) in which picture each was found.
-        hits: (10, D) whether it found a true box at each IoU.
+        pictures: (D,) index of the picture of each detection.
+        hits: (10, D) whether it matches a true box at each IoU threshold.
         true: (pictures,) number of true boxes.
     """
 
@@ -50,11 +50,11 @@ class CategoryMatches:
 
 @dataclass(frozen=True)
 class BoxMatches:
-    """All categories that have true boxes.
+    """Matches of all categories that have true boxes.
 
     Attributes:
-        categories: their matches.
-        values: ``ap``, ``ap_50`` and ``ap_75`` of all pictures, as pycocotools says them.
+        categories: the matches, one for each category.
+        values: ``ap``, ``ap_50`` and ``ap_75`` of all pictures, as pycocotools computes them.
     """
 
     categories: tuple[CategoryMatches, ...]
@@ -74,7 +74,7 @@ class BoxMatches:
         return sums
 
     def packed(self) -> dict[str, Any]:
-        """A dict of numbers and tensors for the store of finished parts."""
+        """The matches as a dict of numbers and tensors, for the store of parts."""
         return {
             "values": dict(self.values),
             "categories": [
@@ -88,7 +88,7 @@ class BoxMatches:
 
     @classmethod
     def unpacked(cls, stored: Mapping[str, Any]) -> BoxMatches:
-        """Matches from their form in the store, see :meth:`packed`."""
+        """The matches from the dict of :meth:`packed`."""
         categories = []
         for pictures, bits, true in stored["categories"]:
             hits = np.unpackbits(bits.numpy(), axis=1, count=len(pictures)).astype(bool)
@@ -97,7 +97,7 @@ class BoxMatches:
 
 
 def _precision(matches: CategoryMatches, rows: slice, weights: Floats) -> Floats:
-    """(R,) mean over IoUs and recalls of the interpolated precision; not finite without true boxes."""
+    """Interpolated precision (R,), the mean over IoUs and recalls; not finite without true boxes."""
     true = matches.true @ weights
     detection_weights = weights[matches.pictures].astype(np.float32)
     total = np.zeros(weights.shape[1])
@@ -114,7 +114,7 @@ def _precision(matches: CategoryMatches, rows: slice, weights: Floats) -> Floats
         steps = np.diff(reached, axis=0, prepend=0)
         total += (steps * interpolated).sum(axis=0) / (_RECALLS + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Not a number where a resampling drew no true box of the category.
+        # NaN if a resampling drew no true box of the category.
         mean: Floats = total / len(hits) / (true > 0)
     return mean
 
@@ -207,7 +207,7 @@ def match_boxes(
 
 
 class BoxMatcher:
-    """Keeps detections and true boxes until all pictures are there, for those of all are sorted by score."""
+    """Collects detections and true boxes of all pictures, which are matched together at the end."""
 
     def __init__(self) -> None:
         self._predictions: list[Mapping[str, Tensor]] = []
@@ -226,5 +226,5 @@ class BoxMatcher:
 
 
 def check_package() -> None:
-    """Raises ModuleNotFoundError where pycocotools is missing."""
+    """Raises ModuleNotFoundError unless pycocotools is installed."""
     require("pycocotools.cocoeval", "average precision")

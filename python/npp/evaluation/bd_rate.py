@@ -71,16 +71,16 @@ def bd_rate(
 
 
 def overlap(anchor_quality: npt.ArrayLike, quality: npt.ArrayLike) -> float:
-    """The part of two curves' joint quality range that both have.
+    """The fraction of two curves' joint quality range that both cover.
 
     Args:
-        anchor_quality, quality: of the curves' points, in any order; at least one each.
+        anchor_quality, quality: qualities of the curves' points, in any order; at least one each.
 
     Returns:
-        0 to 1; 0 where all qualities are equal, for they span no range.
+        0 to 1; 0 if all qualities are equal, for they span no range.
 
     Raises:
-        ValueError: one is no list of finite numbers, or empty.
+        ValueError: one is empty or no list of finite numbers.
     """
     a, b = _qualities("anchor_quality", anchor_quality), _qualities("quality", quality)
     common = min(a.max(), b.max()) - max(a.min(), b.min())
@@ -99,7 +99,7 @@ def monotone(rate: npt.ArrayLike, quality: npt.ArrayLike) -> tuple[Floats, Float
     """A curve without the points that need more bits for no more quality (noisy accuracies).
 
     Args:
-        rate, quality: of the points, in any order.
+        rate, quality: rates and qualities of the points, in any order.
 
     Returns:
         Rates and qualities, both strictly rising.
@@ -133,11 +133,11 @@ def log_rate_at(rates: Floats, qualities: Floats, quality: float) -> float | Non
     """Log10 of the rate that a curve needs for a quality.
 
     Args:
-        rates, qualities: of its points, as :func:`rising_points` takes them; rates above 0.
-        quality: where it is asked.
+        rates, qualities: points of the curve, as :func:`rising_points` takes them; rates above 0.
+        quality: the wanted quality.
 
     Returns:
-        ``None`` where the curve does not reach the quality, or has not two points that rise.
+        The logarithm; ``None`` if the curve does not reach the quality, or has fewer than two rising points.
     """
     rates, qualities = rising_points(rates, qualities)
     if len(rates) < 2 or not qualities[0] <= quality <= qualities[-1]:

@@ -1,4 +1,4 @@
-"""BD-rates of resamplings of the pictures, and the intervals that they give."""
+"""BD-rates of resamplings of the pictures, and confidence intervals from them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class BDInterval:
     """A BD-rate in percent, or a difference of two in points, with its bootstrap interval over pictures.
 
     Attributes:
-        value: of all pictures.
-        low, high: of the interval.
-        comparable: the share of resamplings in which the curves overlapped; the interval is from those.
+        value: value for all pictures.
+        low, high: ends of the interval.
+        comparable: fraction of the resamplings in which the curves overlap; the interval is from those.
     """
 
     value: float
@@ -36,36 +36,36 @@ class BDInterval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether all of the interval lies on one side of zero."""
+        """Whether the whole interval lies on one side of zero."""
         return self.low > 0 or self.high < 0
 
 
 def check_confidence(confidence: float) -> None:
-    """Raises ValueError for what is no number between 0 and 1."""
+    """Raises ValueError unless the confidence is a number between 0 and 1."""
     if number("confidence", confidence, 0, 1) in (0, 1):
         raise ValueError(f"confidence must be between 0 and 1, not {confidence!r}")
 
 
 @dataclass(frozen=True)
 class ResampledBDRate:
-    """A BD-rate and what it is in every resampling of the pictures.
+    """A BD-rate for all pictures and for every resampling of them.
 
     Attributes:
-        value: percent, of all pictures.
-        rates: percent for each resampling; NaN where the curves did not overlap.
+        value: percent, for all pictures.
+        rates: percent, for each resampling; NaN if the curves do not overlap.
     """
 
     value: float
     rates: Floats
 
     def interval(self, confidence: float = 0.95) -> BDInterval:
-        """The quantiles of the resamplings.
+        """The confidence interval, from quantiles of the resamplings.
 
         Args:
-            confidence: how much of them lies within, between 0 and 1.
+            confidence: fraction of the resamplings within it, between 0 and 1.
 
         Raises:
-            ValueError: confidence is not, or the curves overlap in no resampling.
+            ValueError: ``confidence`` is out of range, or the curves overlap in no resampling.
         """
         check_confidence(confidence)
         rates = self.rates[np.isfinite(self.rates)]
@@ -78,7 +78,7 @@ class ResampledBDRate:
         """The paired difference in percentage points; both must come from the same pictures and seed.
 
         Raises:
-            ValueError: another number of resamplings.
+            ValueError: the numbers of resamplings differ.
         """
         if len(self.rates) != len(other.rates):
             raise ValueError(
@@ -88,7 +88,7 @@ class ResampledBDRate:
 
 
 def picture_counts(pictures: int, samples: int, seed: int) -> Floats:
-    """(pictures, 1 + samples) whole numbers: all pictures once, then how often each resampling drew each."""
+    """How often each picture counts, (pictures, 1 + samples): once, then as each resampling drew it."""
     generator = np.random.default_rng(seed)
     drawn = [generator.choice(np.arange(pictures), pictures) for _ in range(samples)]
     counts = [np.ones(pictures), *(np.bincount(indices, minlength=pictures) for indices in drawn)]
@@ -98,7 +98,7 @@ def picture_counts(pictures: int, samples: int, seed: int) -> Floats:
 def resampled_means(scores: Floats, counts: Floats) -> Floats:
     """Means (points, 1 + samples) of scores (points, pictures).
 
-    Divided at the end: accuracies that are equal as whole numbers stay equal, and are no tiny gain.
+    The division comes last, so that accuracies from equal counts are exactly equal.
     """
     return (scores @ counts) / len(counts)
 
@@ -174,8 +174,8 @@ def bootstrap_bd_rate(
         summarise: turns mean quality into the axis of comparison, for example
             ``lambda kl: -np.log(kl)``.
         samples: number of resamplings, 1 to 1,000,000; those without overlap of the curves are left out.
-        confidence: of the interval, between 0 and 1.
-        seed: of the resampling.
+        confidence: confidence of the interval, between 0 and 1.
+        seed: seed of the resampling.
 
     Raises:
         ValueError: the arrays' shapes do not match, another value is out of its range, or the curves do not

@@ -1,4 +1,4 @@
-"""Where an arm's quantiser offsets come from: gradients of judges, an allocator, features, regions."""
+"""Sources of an arm's quantiser offsets: gradients of judges, an allocator, features, regions."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from npp.evaluation.judges import Judge
 from npp.tasks import Task
 from npp.tasks.detection import Detection
 
-_SEED = 0  # of the random projections, so that a batch measured again gives the same map
-_QUICK = 1  # effort at which pictures are coded for gradients alone
+_SEED = 0  # of random projections, so that measuring a batch again gives the same map
+_QUICK = 1  # effort for pictures that are coded for gradients alone
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Scene:
     """What is known at the encoder.
 
     Attributes:
-        x: (N, 3, h, w) what will be coded, in [0, 1].
-        qp: of the files.
-        options: of the codec.
+        x: (N, 3, h, w) in [0, 1], the pictures that will be coded.
+        qp: qp of the files.
+        options: codec options.
         size: height and width of the original pictures.
-        targets: gives what the network of a label says about the originals.
-        threads: of the codec.
+        targets: returns the outputs of the network of a label for the originals.
+        threads: threads of the codec.
     """
 
     x: Tensor
@@ -50,11 +50,11 @@ class Scene:
 
 
 class BlockOffsets(NamedTuple):
-    """What a map is made of.
+    """Offsets of blocks, and the sensitivity of the pictures.
 
     Attributes:
         qp_map: (N, ceil(h/16), ceil(w/16)) offsets.
-        sensitivity: (N,) log2 of how much more than others a picture loses, or ``None`` where nobody says.
+        sensitivity: (N,) log2 of the loss of each picture relative to others, or ``None`` if unknown.
     """
 
     qp_map: Tensor
@@ -62,11 +62,11 @@ class BlockOffsets(NamedTuple):
 
 
 class MapSource(ABC):
-    """Gives the quantiser's offsets for pictures that are about to be coded."""
+    """A source of the quantiser's offsets for pictures that are about to be coded."""
 
     @abstractmethod
     def identity(self) -> Any:
-        """A JSON value that says all that decides the map."""
+        """A JSON value of all that determines the map."""
 
     @abstractmethod
     def __call__(self, scene: Scene) -> BlockOffsets:
@@ -78,12 +78,12 @@ class MapShape:
     """How importance becomes offsets, see :func:`npp.qp_map`.
 
     Attributes:
-        strength: at least 0.
-        limit: in qps, 0 to 51.
-        sigma: in blocks, 0 to 16.
+        strength: strength of the map, at least 0.
+        limit: largest offset in qps, 0 to 51.
+        sigma: smoothing in blocks, 0 to 16.
 
     Raises:
-        ValueError: one is out of its range.
+        ValueError: a value is out of its range.
     """
 
     strength: float
@@ -96,17 +96,17 @@ class MapShape:
         checks.number("sigma", self.sigma, 0, 16)
 
     def offsets(self, importance_of_blocks: Tensor) -> Tensor:
-        """(N, h, w) offsets."""
+        """Offsets (N, h, w) from the importance of blocks."""
         return qp_map(importance_of_blocks, self.strength, self.limit, sigma=self.sigma)
 
 
 class GradientMap(MapSource):
-    """The map of the gradients of some judges' tasks, whose networks are there at the encoder.
+    """A map from the gradients of some judges' tasks, whose networks run at the encoder.
 
     Args:
-        judges: whose gradients count.
+        judges: the judges whose gradients are used.
         draws: see :func:`npp.importance`.
-        shape: of the map.
+        shape: shape of the map.
     """
 
     def __init__(self, judges: list[Judge], draws: int, shape: MapShape) -> None:
@@ -130,15 +130,15 @@ class GradientMap(MapSource):
             threads=scene.threads,
             **options,
         )
-        # The square root, for what is measured on one picture is extreme by chance.
+        # The square root, for the importance measured on a single picture is extreme by chance.
         return BlockOffsets(self._shape.offsets(importances), torch.log2(importances.sum((1, 2))) / 2)
 
 
 class AllocatorMap(MapSource):
-    """An :class:`npp.Allocator`.
+    """A map from an :class:`npp.Allocator`.
 
     Args:
-        allocator: with its settings.
+        allocator: the allocator with its settings.
     """
 
     def __init__(self, allocator: Allocator) -> None:
@@ -158,10 +158,10 @@ class AllocatorMap(MapSource):
 
 
 class FeatureMap(MapSource):
-    """An :class:`npp.allocation.FeatureAllocator`: a head on a network that the encoder has anyway.
+    """A map from an :class:`npp.allocation.FeatureAllocator`, a head on a network that the encoder runs.
 
     Args:
-        allocator: with its backbone.
+        allocator: the allocator with its backbone.
     """
 
     def __init__(self, allocator: FeatureAllocator) -> None:
@@ -174,7 +174,7 @@ class FeatureMap(MapSource):
         self._digest = hash_state(allocator, f"{kind}")
 
     def identity(self) -> Any:
-        """A hash of settings, weights and files, the backbone's too."""
+        """A hash of settings, weights and files, including those of the backbone."""
         return {"features": self._digest}
 
     @torch.no_grad()
@@ -187,9 +187,9 @@ class RegionMap(MapSource):
     """More bits inside the boxes that a detector finds on the original.
 
     Args:
-        judge: of a detection task.
-        weight, margin: see :func:`npp.allocation.box_importance`; the margin in pixels of the original.
-        shape: of the map.
+        judge: a judge with a detection task.
+        weight, margin: see :func:`npp.allocation.box_importance`; the margin is in pixels of the original.
+        shape: shape of the map.
     """
 
     def __init__(self, judge: Judge, weight: float, margin: float, shape: MapShape) -> None:
@@ -218,7 +218,7 @@ class RegionMap(MapSource):
 
 @dataclass(frozen=True)
 class _Shaped:
-    """Strength (0 to 16) and limit (0 to 51 qps) that replace a network's own where they are given."""
+    """Strength (0 to 16) and limit (0 to 51 qps) that replace those of a network if they are given."""
 
     strength: float | None = None
     limit: float | None = None
@@ -231,7 +231,7 @@ class _Shaped:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Judges that are needed: none."""
+        """Labels of the judges that are needed: none."""
         return ()
 
 
@@ -255,7 +255,7 @@ class GradientMapConfig:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Judges that are needed."""
+        """Labels of the judges that are needed."""
         return (self.gradients,) if isinstance(self.gradients, str) else self.gradients
 
     def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:
@@ -272,9 +272,9 @@ class AllocatorMapConfig(_Shaped):
         allocator: the network.
         mix: weights of its heads by name, 0 or more, in place of its own; the map follows the weighted mean
             of their logarithms of importance.
-        strength: in place of its own, 0 to 16: a block of twice the picture's mean importance has a qp that
-            is lower by 3 times the strength.
-        limit: in place of its own, 0 to 51: the greatest offset in qps.
+        strength: strength in place of its own, 0 to 16: a block of twice the picture's mean importance has a
+            qp that is lower by 3 times the strength.
+        limit: largest offset in qps in place of its own, 0 to 51.
     """
 
     allocator: str = field(kw_only=True)
@@ -291,8 +291,8 @@ class FeatureMapConfig(_Shaped):
     """``{features: NAME_OR_PATH}``, as :meth:`npp.allocation.FeatureAllocator.load` takes it.
 
     Attributes:
-        features: the head.
-        model: its network, where the head's file names a function.
+        features: name or path of the head.
+        model: its network, if the head's file names a function.
     """
 
     features: str = field(kw_only=True)
@@ -324,7 +324,7 @@ class RegionMapConfig:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The judge that is needed."""
+        """Label of the judge that is needed."""
         return (self.regions,)
 
     def build(self, judges: Mapping[str, Judge], device: torch.device) -> MapSource:

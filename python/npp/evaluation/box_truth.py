@@ -1,4 +1,4 @@
-"""Boxes that are right for detectors, from annotations in COCO's JSON."""
+"""True boxes for detectors, from annotations in COCO's JSON."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _KEY = "annotations"
 
 
 class BoxTruth(MatchedTruth):
-    """Boxes of every photo that annotations list.
+    """Boxes of every photo in the annotations.
 
     Args:
-        by_photo: the boxes.
-        category_ids: of all categories, in the file's order.
+        by_photo: the boxes of each photo.
+        category_ids: ids of all categories, in the order of the file.
     """
 
     setting = _KEY
@@ -41,7 +41,7 @@ class BoxTruth(MatchedTruth):
         self.by_photo, self.category_ids = by_photo, category_ids
 
     def metrics(self) -> tuple[str, ...]:
-        """Average precisions.
+        """Names of the average precisions.
 
         Raises:
             ModuleNotFoundError: pycocotools is missing.
@@ -50,21 +50,21 @@ class BoxTruth(MatchedTruth):
         return tuple(IOU_ROWS)
 
     def matcher(self, judge: Judge) -> BoxMatcher:
-        """Matches boxes by their overlap."""
+        """A matcher of boxes by their overlap."""
         return BoxMatcher()
 
     def unpacked(self, stored: Mapping[str, Any]) -> BoxMatches:
-        """Matches of boxes from their form in the store."""
+        """The matches of boxes from their form in the store."""
         return BoxMatches.unpacked(stored)
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """Checks that boxes lie in their photos, and that there are some where a metric needs them.
+        """Raises ValueError unless boxes lie in their photos, and there are some if a metric needs them.
 
-        Where one does, boxes that a photo has twice are warned of.
+        Boxes that a photo has twice raise a warning if a metric needs boxes.
 
         Returns:
-            The highest label of the photos as each of these judges has it, for the metric counts what a
-            detector has no class for as not found.
+            The highest label of the photos by judge, for the metric counts boxes of classes that a detector
+            lacks as not found.
 
         Raises:
             ValueError: a box has no pixel of its photo, annotations are of a photo of another size, or there
@@ -104,13 +104,13 @@ class BoxTruth(MatchedTruth):
             )
 
     def _counts(self, photo: Path) -> Counter[tuple[float, ...]]:
-        """How often each box of a photo, with its category behind its corners, is listed."""
+        """How often each box of a photo is listed, by its corners and category."""
         listed = self.by_photo[photo]
         pairs = zip(listed.boxes.tolist(), listed.categories.tolist(), strict=True)
         return Counter((*box, category) for box, category in pairs)
 
     def key(self, photos: Sequence[Path]) -> list[Any]:
-        """Boxes and ids of their categories, photo by photo."""
+        """Boxes and ids of their categories for each photo, as a JSON value."""
         listed = [self.by_photo[photo] for photo in photos] if self else []
         return [[boxes.boxes.tolist(), boxes.categories.tolist()] for boxes in listed]
 
@@ -127,14 +127,15 @@ class BoxTruth(MatchedTruth):
 
 
 def read_box_truth(file: str | None, folder: str) -> BoxTruth:
-    """The boxes of a file in COCO's form; none where no file is given.
+    """The boxes of a file in COCO's format; empty if no file is given.
 
     Args:
         file: the annotations.
-        folder: of the photos.
+        folder: folder of the photos.
 
     Raises:
-        ValueError: it cannot be read, is of another form or lists no photo; the message begins with the key.
+        ValueError: the file cannot be read, has another format or lists no photo; the message begins with the
+            key.
     """
     if file is None:
         return BoxTruth(ByPhoto({}), ())

@@ -1,4 +1,4 @@
-"""What is chosen on other photos than those that are reported: sizes, sigmas, options of the codec."""
+"""Choice of sizes, sigmas and codec options on selection photos, which are not reported."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from npp.pchip import Floats
 from npp.progress import Progress, Stage
 from npp.recipes import ScaleRule
 
-# The unblurred curve goes on for so many qps at both ends, so that blurred points at the ends lie within it.
+# The unblurred curve extends by this many qps at both ends, so that blurred points there lie within it.
 _MARGIN = 4
 
 
 def curve_qps(qps: Sequence[int]) -> tuple[int, ...]:
-    """The qps of the unblurred curve: those of the evaluation and one beyond each end."""
+    """The qps of the unblurred curve: those of the evaluation, and one more at each end."""
     return tuple(sorted({max(0, min(qps) - _MARGIN), *qps, min(MAX_QP, max(qps) + _MARGIN)}))
 
 
 def searched_cells(qps: Sequence[int], candidates: int) -> int:
-    """How many times every photo is measured in a search."""
+    """Number of measurements of every photo in a search."""
     return len(curve_qps(qps)) + len(qps) * candidates
 
 
@@ -55,10 +55,10 @@ def scale_arms(plain: Arm, factors: Sequence[float]) -> dict[float, Arm]:
 
 
 def rate_offset(curve_bpp: Floats, curve_quality: Floats, bpp: float, quality: float) -> float:
-    """Log10 of a point's rate over the rate that a curve needs for the same quality.
+    """Log10 of the ratio of a point's rate to the rate that a curve needs for the same quality.
 
     Returns:
-        Below 0 where the point saves bits; infinite where the curve does not reach its quality.
+        A negative number if the point saves bits; infinity if the curve does not reach its quality.
     """
     needed = log_rate_at(curve_bpp, curve_quality, quality)
     return float("inf") if needed is None else float(np.log10(bpp)) - needed
@@ -95,7 +95,7 @@ class Candidates:
 
 
 def best_sigmas(found: Candidates) -> dict[int, float]:
-    """For every qp the sigma with the lowest offset to the unblurred curve; 0 where none is below it."""
+    """The sigma with the lowest offset to the unblurred curve, by qp; 0 if no sigma saves bits."""
     sigmas: dict[int, float] = {}
     for index, qp in enumerate(found.others.qps):
         offsets = {0.0: 0.0, **found.offsets(index)}
@@ -104,12 +104,12 @@ def best_sigmas(found: Candidates) -> dict[int, float]:
 
 
 def best_factors(found: Candidates) -> dict[int, float]:
-    """For every qp the size with the lowest offset to the curve of full size; 1 where none is below it.
+    """The factor with the lowest offset to the curve of full size, by qp; 1 if no factor saves bits.
 
-    A small picture at a high qp may be worse than the curve's end. A size that was the best at the qp before
-    stays where that happens.
+    A small picture at a high qp may be worse than the curve's end; the best factor of the qp before is kept
+    then.
 
-    But for that each qp is decided by itself, and sizes may grow again: an arm is compared at these alone.
+    Otherwise each qp is decided by itself, and factors may grow again, for an arm is only compared there.
     A recipe is used at all qps, so :func:`npp.training.recipe_choice.best_sizes` decides on all together.
     """
     factors: dict[int, float] = {}
@@ -133,11 +133,11 @@ def search(
     """Measures variants of an arm on the measurer's photos.
 
     Args:
-        measurer: of the selection photos.
-        plain: the arm.
-        arms: the variants, by what makes them.
-        qps: of the evaluation.
-        axis: the quality by which they are judged.
+        measurer: measurer of the selection photos.
+        plain: the plain arm.
+        arms: the variants, by the value that makes them.
+        qps: qps of the evaluation.
+        axis: the quality by which they are compared.
         progress: called with the number of pictures done.
     """
     curve = measurer.measure([plain], curve_qps(qps), progress)
@@ -147,7 +147,7 @@ def search(
 
 
 def best_arm(curves: Mapping[str, tuple[Floats, Floats]]) -> str:
-    """The arm with the lowest BD-rate against the first one; one that cannot be compared has no gain."""
+    """The arm with the lowest BD-rate against the first one; arms that cannot be compared are left out."""
     anchor, *compared = curves
     rates = {anchor: 0.0}
     for arm in compared:
@@ -157,14 +157,14 @@ def best_arm(curves: Mapping[str, tuple[Floats, Floats]]) -> str:
 
 
 class Selector:
-    """Fills in what a configuration leaves to the selection photos.
+    """Chooses what a configuration leaves to the selection photos.
 
-    They are judged by the first seen network, over its primary quality.
+    The first seen network judges, by its primary quality.
 
     Args:
         config: the configuration.
-        measurer: of the selection photos.
-        stage: told about the work.
+        measurer: measurer of the selection photos.
+        stage: called for each stage of the work.
     """
 
     def __init__(self, config: EvaluateConfig, measurer: Measurer, stage: Stage) -> None:
@@ -177,7 +177,7 @@ class Selector:
         return next((axis for axis in axes if axis.primary), axes[0])
 
     def best_codec(self) -> CodecOptions:
-        """Options of the unfiltered arm that :func:`best_arm` names."""
+        """Codec options of the unfiltered arm that :func:`best_arm` names."""
         plain = [
             Arm(arm.name, arm.codec_options, Unfiltered())
             for arm in self._config.arms
@@ -222,8 +222,8 @@ def resolve_arms(
 
     Args:
         config: the configuration.
-        parts: of all arms, by name.
-        selector: needed where something is to be found.
+        parts: parts of all arms, by name of the arm.
+        selector: needed if something is to be chosen.
     """
     options: dict[str, CodecOptions] = {
         arm.name: {**parts[arm.name].options, **arm.codec_options} for arm in config.arms

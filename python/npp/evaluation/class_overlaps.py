@@ -21,8 +21,8 @@ class ClassOverlaps:
     """Intersection and union of the predicted and the true pixels of each class.
 
     Attributes:
-        right: (pictures, K) pixels that have a class and were given it, the intersection.
-        either: (pictures, K) pixels that have a class, were given it, or both, the union.
+        right: (pictures, K) number of pixels in the intersection of truth and prediction.
+        either: (pictures, K) number of pixels in their union.
     """
 
     right: Integers
@@ -30,7 +30,7 @@ class ClassOverlaps:
 
     @property
     def values(self) -> Mapping[str, float]:
-        """``true_miou`` of all pictures, the mean over the classes that occur; part of 1."""
+        """``true_miou`` of all pictures, the mean over the classes that occur, from 0 to 1."""
         every = np.ones((len(self.right), 1))
         return {"true_miou": float(self.resampled("true_miou", every)[0])}
 
@@ -50,12 +50,12 @@ class ClassOverlaps:
         return mean
 
     def packed(self) -> dict[str, Any]:
-        """A dict of tensors for the store of finished parts."""
+        """The overlaps as a dict of tensors, for the store of parts."""
         return {"right": torch.from_numpy(self.right), "either": torch.from_numpy(self.either)}
 
     @classmethod
     def unpacked(cls, stored: Mapping[str, Any]) -> ClassOverlaps:
-        """Overlaps from their form in the store, see :meth:`packed`."""
+        """The overlaps from the dict of :meth:`packed`."""
         return cls(stored["right"].numpy(), stored["either"].numpy())
 
 
@@ -65,10 +65,10 @@ def _counts(labels: Tensor, classes: int) -> Integers:
 
 
 class ClassCounter:
-    """Compares maps of classes pixel by pixel, and keeps the counts alone.
+    """Compares maps of classes pixel by pixel, and keeps only the counts.
 
     Args:
-        ignored: the truth of pixels that do not count, or ``None``.
+        ignored: true class of pixels that do not count, or ``None``.
     """
 
     def __init__(self, ignored: int | None) -> None:
@@ -95,7 +95,7 @@ class ClassCounter:
 
 
 def _table(rows: Sequence[Integers]) -> Integers:
-    """(pictures, K); classes that a picture does not have are zeros."""
+    """A table (pictures, K), padded with zeros for classes that a picture does not have."""
     table = np.zeros((len(rows), max(map(len, rows))), np.int64)
     for counts, row in zip(table, rows, strict=True):
         counts[: len(row)] = row

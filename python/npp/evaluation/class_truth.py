@@ -1,4 +1,4 @@
-"""Classes that are right for classifiers, from a table."""
+"""True classes for classifiers, from a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ClassTruth(Truth):
     """The index of the class of each photo.
 
     Args:
-        by_photo: the classes.
+        by_photo: the class of each photo.
     """
 
     setting = _KEY
@@ -28,26 +28,27 @@ class ClassTruth(Truth):
         self.by_photo = by_photo
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """Gives the highest class of the photos, which a network may lack; nothing else can be wrong."""
+        """The highest class of the photos by judge, which a network may lack; nothing else can be wrong."""
         if not judges:
             return {}
         classes = [NamedClass(self.by_photo[photo], self.by_photo.photo_name(photo)) for photo in photos]
         return {judge.label: max(classes) for judge in judges}
 
     def key(self, photos: Sequence[Path]) -> list[int | None]:
-        """The classes; ``None`` where there is none."""
+        """The classes of the photos; ``None`` for a photo without one."""
         return [self.by_photo.get(photo) for photo in photos]
 
 
 def read_class_truth(file: str | None, folder: str) -> ClassTruth:
-    """The classes of a CSV file with the columns ``file`` and ``label``; none where no file is given.
+    """The classes of a CSV file with the columns ``file`` and ``label``; empty if no file is given.
 
     Args:
         file: the table.
-        folder: of the photos.
+        folder: folder of the photos.
 
     Raises:
-        ValueError: it cannot be read, is of another form or lists no photo; the message begins with the key.
+        ValueError: the file cannot be read, has another format or lists no photo; the message begins with the
+            key.
     """
     if file is None:
         return ClassTruth(ByPhoto({}))

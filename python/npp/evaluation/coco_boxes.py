@@ -1,4 +1,4 @@
-"""Boxes of photos as files in COCO's format have them."""
+"""Reading of boxes from files in COCO's format."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TrueBoxes:
 
     Attributes:
         boxes: (K, 4) x1, y1, x2, y2 in pixels.
-        categories: (K,) ids as the file has them.
-        size: the photo's height and width as the file has them, or ``None``.
+        categories: (K,) ids of the categories as in the file.
+        size: height and width of the photo as in the file, or ``None``.
     """
 
     boxes: Tensor
@@ -35,7 +35,7 @@ class TrueBoxes:
 
 
 def _check_ids(kind: str, listed: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Raises ValueError where two things of a file have one id, with which everything else names them."""
+    """Raises ValueError unless the ids in a list are unique, for other entries refer to them."""
     names: dict[Any, str] = {}
     for entry in listed:
         label = str(entry.get(name))
@@ -45,7 +45,7 @@ def _check_ids(kind: str, listed: Sequence[Mapping[str, Any]], name: str) -> Non
 
 
 def _check_form(content: Any) -> None:
-    """Raises ValueError where a file has not the lists that the format has, or a photo's name is no text."""
+    """Raises ValueError unless a file has the lists of the format, and photos' names are text."""
     for part in ("images", "categories", "annotations"):
         listed = content.get(part) if isinstance(content, dict) else None
         if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
@@ -56,7 +56,7 @@ def _check_form(content: Any) -> None:
 
 
 def _box_of(annotation: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """Left, top, width and height; ValueError where there are no four numbers."""
+    """Left, top, width and height of a box. Raises ValueError unless they are four numbers."""
     box = annotation.get("bbox")
     if (
         not isinstance(box, list)
@@ -70,11 +70,11 @@ def _box_of(annotation: Mapping[str, Any]) -> tuple[float, float, float, float]:
 
 
 def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
-    """Boxes by the photo's name as the file lists it, and ids of all categories; crowds are left out.
+    """Boxes by the photo's name as in the file, and ids of all categories; crowds are left out.
 
     Raises:
         OSError: the file cannot be read.
-        KeyError, TypeError, ValueError: it is of another form or contradicts itself.
+        KeyError, TypeError, ValueError: the file has another format or contradicts itself.
     """
     content = json.loads(path.read_text(encoding="utf-8-sig"))
     _check_form(content)
@@ -111,7 +111,7 @@ def read_boxes(path: Path) -> tuple[dict[str, TrueBoxes], tuple[int, ...]]:
 
 
 def _listed_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width that annotations say of a photo; ``None`` where they do not."""
+    """Height and width of a photo as in the annotations; ``None`` if they are missing."""
     height, width = (entry.get(side, 0) for side in ("height", "width"))
     is_known = all(is_int(side) and side > 0 for side in (height, width))
     return (int(height), int(width)) if is_known else None

@@ -32,13 +32,13 @@ from npp.tasks.nested_outputs import mapped
 
 
 class Batch:
-    """Photos of one size; they and the networks' clean outputs are made when first used.
+    """Photos of one size; pixels and the networks' clean outputs are computed when first used.
 
     Args:
-        photos: how they are loaded.
-        paths: which.
-        device: where they are put.
-        labels: what is known of them; a reader looks at their regions alone.
+        photos: the set that loads them.
+        paths: paths of the photos.
+        device: device of the pictures.
+        labels: real labels; a reader only gets the regions of the photos.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Batch:
 
     @cached_property
     def images(self) -> Tensor:
-        """(N, 3, H, W) floats in [0, 1]."""
+        """The pictures (N, 3, H, W), floats in [0, 1]."""
         return self._photos.load(self._paths).to(self._device)
 
     def task(self, network: Judge) -> Task:
-        """What a network does with these photos."""
+        """A network's task for these photos."""
         return self._labels.task(network, self._paths)
 
     def targets(self, network: Judge) -> list[Any]:
@@ -71,43 +71,43 @@ class Batch:
         return self._targets[network.label]
 
     def targets_in_memory(self, network: Judge) -> list[Any]:
-        """A network's own output on the clean photos in main memory, as predictions from the store are."""
+        """A network's own output on the clean photos, on the CPU like predictions from the store."""
         if network.label not in self._in_memory:
             self._in_memory[network.label] = to_cpu(self.targets(network))
         return self._in_memory[network.label]
 
     def release(self) -> None:
-        """Forgets what can be made again."""
+        """Frees pictures and outputs, which are computed again when needed."""
         self._targets.clear()
         self._in_memory.clear()
         self.__dict__.pop("images", None)
 
     @property
     def paths(self) -> list[Path]:
-        """The files."""
+        """The paths of the photos."""
         return self._paths
 
     @property
     def names(self) -> list[str]:
-        """What results and messages call them."""
+        """The names of the photos in results and messages."""
         return [name_below(self._photos.folder, path) for path in self._paths]
 
     @cached_property
     def key(self) -> str:
-        """A hash of what decides its pixels and where they are computed with."""
+        """A hash of all that determines the pixels, and of the kind of device."""
         files = [hash_file(path) for path in self._paths]
         return part_digest([files, self._photos.shape, self._photos.mode, self._device.type])
 
 
 @dataclass(frozen=True)
 class ArmFiles:
-    """What an arm made of a batch; all pictures have the originals' size.
+    """A batch coded by an arm; all pictures have the size of the originals.
 
     Attributes:
-        filtered: (N, 3, H, W) what was encoded, enlarged where it was scaled.
-        x_hat: (N, 3, H, W) what networks are shown: decoded, restored, enlarged where it was scaled.
-        sizes: bytes of the files.
-        offsets: the map, where there is one.
+        filtered: (N, 3, H, W) the encoded pictures, enlarged if they were scaled.
+        x_hat: (N, 3, H, W) the pictures that networks get: decoded, restored, and enlarged if scaled.
+        sizes: (N,) bytes of the files.
+        offsets: the map, ``None`` without one.
     """
 
     filtered: Tensor
@@ -119,12 +119,12 @@ class ArmFiles:
 def _looking_at(
     loss: Callable[[Tensor], Tensor], size: tuple[int, int], restorer: Restorer | None
 ) -> Callable[[Tensor], Tensor]:
-    """A loss of decoded pictures as they are shown."""
+    """The loss as a function of decoded pictures, which are first restored and enlarged."""
     return lambda pictures: loss(shown(pictures, size, restorer))
 
 
 def _searched(refined: Refined, start: BlockOffsets | None) -> BlockOffsets | None:
-    """The map that refining ended with; zeros where a picture has none."""
+    """The map after refining; zeros for a picture without one."""
     if refined.qp_map is None:
         return None
     blank = torch.zeros(map_size(*refined.x.shape[-2:]))
@@ -133,7 +133,7 @@ def _searched(refined: Refined, start: BlockOffsets | None) -> BlockOffsets | No
 
 
 def code_batch(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threads: int | None) -> ArmFiles:
-    """Takes a batch through an arm; the seen networks are there for refine, all of them for maps."""
+    """Codes a batch with an arm. Refining uses the seen networks, maps may use any."""
     size = batch.images.shape[2], batch.images.shape[3]
     by_label = {judge.label: judge for judge in networks}
 
@@ -160,12 +160,12 @@ def code_batch(batch: Batch, arm: Arm, qp: int, networks: Sequence[Judge], threa
     qp_map = None if offsets is None else offsets.qp_map
     trip = start_round_trip(filtered, qp, arm.options, threads, qp_map=qp_map, waits=True)
     x_hat, _, files = trip.result()
-    # Files of recipes that code smaller say how large the picture was; these here do not.
+    # A recipe's file of a scaled picture also stores the original size; the files here do not.
     size_bytes = SIZE_BYTES if small.shape[-2:] != size else 0
     sizes = torch.tensor([len(file) + size_bytes for file in files])
     return ArmFiles(enlarge(filtered, size), shown(x_hat, size, arm.restorer), sizes, offsets)
 
 
 def to_cpu(value: Any) -> Any:
-    """Nested lists and dicts with copies of their tensors in main memory, free of what they are views of."""
+    """Nested lists and dicts with their tensors copied to the CPU, so that bases of views can be freed."""
     return mapped(value, lambda tensor: tensor.detach().to("cpu", copy=True))

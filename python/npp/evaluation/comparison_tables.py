@@ -1,4 +1,4 @@
-"""The tables of a run: arms against each other, what they need, and how seeds differ."""
+"""Tables of a run: comparisons of arms, rates that they need, and the spread over seeds."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class _AgainstOne:
     """Comparisons of all arms with one of them.
 
     Attributes:
-        against: its name.
-        arms: all of them.
-        findings: what there is.
-        confidence: of the intervals.
+        against: name of that arm.
+        arms: names of all arms.
+        findings: the comparisons.
+        confidence: confidence of the intervals.
     """
 
     against: str
@@ -34,7 +34,7 @@ class _AgainstOne:
     confidence: float
 
     def table(self, judge: str, judged_by: str, axes: Sequence[Axis]) -> Table:
-        """Over qualities of one judge; the title says by whom they are judged."""
+        """The table over the qualities of one judge; the title names it."""
         rows = tuple(
             (arm, *(comparison_cell(self.findings.find(arm, self.against, axis)) for axis in axes))
             for arm in self.arms
@@ -48,7 +48,7 @@ class _AgainstOne:
 def _bd_tables(
     config: EvaluateConfig, measured: Measurements, findings: Findings, against: str
 ) -> list[Table]:
-    """A table for each judge, and for each that has real labels another."""
+    """A table for each judge, and another one for each judge with real labels."""
     compared = _AgainstOne(against, list(measured.arms), findings, config.analysis.confidence)
     tables_of_judges = []
     roles = {**_roles(config.seen, "seen"), **_roles(config.unseen, "unseen"), PICTURE: "PSNR"}
@@ -62,11 +62,11 @@ def _bd_tables(
     return tables_of_judges
 
 
-_KEPT = 0.95  # of the clean value
+_KEPT = 0.95  # fraction of the clean value
 
 
 def needed_bpp(arm: ArmMeasurements, axis: Axis, value: float) -> str:
-    """The bits that an arm needs for a value of a quality, in words; ``none`` for a value that costs none."""
+    """The rate that an arm needs for a value of a quality, in words; ``none`` if it needs no bits."""
     if value <= 0:
         return "none"
     rates = arm.bpp.mean(axis=1)
@@ -77,7 +77,7 @@ def needed_bpp(arm: ArmMeasurements, axis: Axis, value: float) -> str:
 
 
 def _rate_table(measured: Measurements) -> Table:
-    """What each arm needs for nearly the quality of the originals, against real labels."""
+    """The rate that each arm needs for nearly the quality of the originals, against real labels."""
     axes = [axis for axis in measured.axes if axis.true and axis.higher_is_better]
     clean = [measured.clean[axis.network, axis.name] for axis in axes]
     rows = [("originals", *(f"{value:.3f}" for value in clean))]
@@ -124,7 +124,7 @@ def _roles(networks: Sequence[JudgeConfig], role: str) -> dict[str, str]:
 
 
 def tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
-    """All tables of a run but those with sharing."""
+    """All tables of a run except those with sharing."""
     all_tables: list[Table] = []
     for against in dict.fromkeys((config.anchor, *config.analysis.others)):
         all_tables += _bd_tables(config, measured, findings, against)
@@ -138,7 +138,7 @@ def tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -
 
 
 def shared_tables(config: EvaluateConfig, measured: Measurements, findings: Findings) -> list[Table]:
-    """Tables of arms whose bits are shared over all pictures: another claim than a single file's."""
+    """Tables of arms whose bits are shared over all pictures, kept apart from those of single files."""
     return [
         replace(table, title=f"Bits shared over the set: {table.title}", shared=True)
         for table in _bd_tables(config, measured, findings, config.anchor)

@@ -14,7 +14,7 @@ from npp.evaluation.installed_versions import versions
 
 
 def cpu_name() -> str:
-    """The processor as the system names it."""
+    """The system's name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

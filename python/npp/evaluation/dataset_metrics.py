@@ -1,4 +1,4 @@
-"""Qualities of all pictures together: against the networks' own clean output, and against real labels."""
+"""Metrics of all pictures together, against the networks' own clean output or real labels."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class _BatchComparison(Protocol):
     """Compares a network's predictions with something, batch by batch."""
 
     def add(self, batch: Batch, predictions: list[Any]) -> None:
-        """Adds a batch."""
+        """Adds the predictions for a batch."""
 
     def result(self) -> Any:
-        """The result of all batches, as it is stored."""
+        """The result of all batches, in the form in which it is stored."""
 
 
 class _WithCleanOutput:
@@ -61,19 +61,19 @@ class _Unfinished(NamedTuple):
 
 
 class DatasetMetrics:
-    """The networks' metrics of one arm at one qp, or of the originals; what the store has is not computed.
+    """Metrics of the networks for one arm at one qp, or for the originals; stored ones are not recomputed.
 
     Args:
         judges: the networks.
-        store: finished parts.
-        key: of the pictures.
-        labels: real ones.
+        store: store of finished parts.
+        key: key of the pictures.
+        labels: real labels.
     """
 
     def __init__(self, judges: Sequence[TriedJudge], store: PartStore, key: Any, labels: RealLabels) -> None:
         self._store, self._judges = store, judges
         self._truths: dict[str, MatchedTruth] = {}
-        self._results: dict[tuple[str, str], Any] = {}  # as they are stored, by kind and network's label
+        self._results: dict[tuple[str, str], Any] = {}  # in their stored form, by kind and network's label
         self._unfinished: list[_Unfinished] = []
         for tried in judges:
             judge = tried.judge
@@ -92,7 +92,7 @@ class DatasetMetrics:
             self._results[kind, judge.label] = stored
 
     def add(self, batch: Batch, predictions: Mapping[str, list[Any]]) -> None:
-        """Adds a batch and what networks say of it, by their labels."""
+        """Adds a batch and its predictions by label of the network."""
         for unfinished in self._unfinished:
             unfinished.comparison.add(batch, predictions[unfinished.label])
 

@@ -1,4 +1,4 @@
-"""What ``npp evaluate`` needs to know, as YAML says it (docs/evaluation.md)."""
+"""The configuration of ``npp evaluate``, which is read from YAML (docs/evaluation.md)."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ DEFAULT_ARMS = (
 
 @dataclass(frozen=True)
 class Analysis:
-    """Which comparisons are made.
+    """The comparisons to make.
 
     Attributes:
-        against: arms that, beside the anchor, all others are compared with; one or several.
+        against: one or several arms, besides the anchor, that all others are compared with.
         differences: pairs of arms whose BD-rates against the anchor are subtracted.
-        groups: arms that differ by their seed only, by the group's name.
-        samples, confidence, seed: of the bootstrap; 10 to 1,000,000 samples.
+        groups: arms that differ by their seed only, by name of the group.
+        samples, confidence, seed: settings of the bootstrap; 10 to 1,000,000 samples.
     """
 
     against: str | tuple[str, ...] = ()
@@ -65,11 +65,11 @@ class Analysis:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """``against`` as a tuple, empty where it names no arm."""
+        """``against`` as a tuple, empty if it names no arm."""
         return (self.against,) if isinstance(self.against, str) else self.against
 
     def check(self, names: Sequence[str], anchor: str) -> None:
-        """Raises ValueError where it names an arm that there is not, or groups the anchor."""
+        """Raises ValueError unless all named arms exist, and the anchor is in no group."""
         for name in self.others:
             _check_arm("analysis.against", name, names)
         for i, pair in enumerate(self.differences):
@@ -87,10 +87,10 @@ class Strip:
     """The picture strip.
 
     Attributes:
-        arm: that is shown; by default the first with a recipe, a map, a learned filter, refined, scaled or
-            blurred.
-        qp: one of those that are measured, by default the middle one.
-        photos: how many.
+        arm: the arm that is shown; by default the first with a recipe, a map, a learned filter, refined,
+            scaled or blurred.
+        qp: one of the measured qps, by default the middle one.
+        photos: number of photos.
     """
 
     arm: str | None = None
@@ -107,23 +107,23 @@ class EvaluateConfig:
 
     Attributes:
         data: the photos that are reported.
-        seen: networks that took part in training or choosing something. Something is chosen by the first one,
-            and pictures are refined for all; where neither happens, there may be none.
+        seen: networks that took part in training or choosing something. The first one is used for choosing,
+            all are used for refining; without either there may be none.
         unseen: networks that did not.
         selection: photos on which sigmas and options are chosen.
-        qps: at least five.
-        arms: what is compared.
-        anchor: the arm that everything is quoted against; the first one where it is not given.
-        blur_sigmas: that are tried where a blur is to be found.
-        scale_factors: that are tried where a size is to be found.
-        share_qps: that arms with ``share`` are measured at too; one beyond either end always is.
+        qps: the measured qps, at least five.
+        arms: the arms that are compared.
+        anchor: the arm that all others are compared with; by default the first one.
+        blur_sigmas: the sigmas to try if a blur is to be chosen.
+        scale_factors: the factors to try if a size is to be chosen.
+        share_qps: further qps at which arms with ``share`` are measured; one more at each end always is.
         batch: most pictures at a time, 1 to 65,536.
-        device: of networks and filters: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is a GPU where
-            there is one.
-        threads: of the codec, 1 to 4,096; null for all cores.
-        name: in results.
+        device: device of networks and filters: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is a
+            GPU if there is one.
+        threads: threads of the codec, 1 to 4,096; null for all cores.
+        name: name of the run in results.
         out: folder of the results.
-        modules: folder in which ``python:module:name`` is looked for too.
+        modules: folder that is also searched for the modules of ``python:module:name``.
     """
 
     data: LabelledPhotos
@@ -178,7 +178,7 @@ class EvaluateConfig:
         self._set("strip", strip)
 
     def _set(self, name: str, value: Any) -> None:
-        """Puts what a value stands for in its place."""
+        """Replaces a field by the value that it stands for."""
         object.__setattr__(self, name, value)
 
     def _check_arms(self) -> None:
@@ -210,7 +210,7 @@ class EvaluateConfig:
                 self._check_map(f"arms[{i}].map", label)
 
     def _check_needs(self) -> None:
-        """Raises ValueError where an arm goes by a network and none is seen."""
+        """Raises ValueError unless there is a seen network for each arm that needs one."""
         for i, arm in enumerate(self.arms):
             if not self.seen and arm.needs_seen:
                 why = arm.needs_seen
@@ -220,7 +220,7 @@ class EvaluateConfig:
                 raise ValueError(f"arms[{i}] ({arm.name}) needs a network among the seen ones: {why}")
 
     def _check_labels(self) -> None:
-        """Raises ValueError where results could not tell networks apart."""
+        """Raises ValueError unless all networks have different labels in results."""
         labels = [network.label for network in self.networks]
         for label in labels:
             if label == PICTURE:
@@ -232,7 +232,7 @@ class EvaluateConfig:
         """Raises ValueError unless a map can be made by the network of this label."""
         seen = [network.label for network in self.seen]
         if label not in seen:
-            # A network whose gradients or boxes make the files has taken part.
+            # A network whose gradients or boxes determine the files is a seen one.
             raise ValueError(f"{key} names the network {label!r}; seen has {', '.join(seen)}")
         if self.data.regions and self._task_of(label) == "recognition":
             raise ValueError(f"{key} takes the gradients of whole photos, and {label} reads regions")
@@ -242,12 +242,12 @@ class EvaluateConfig:
 
     @property
     def networks(self) -> tuple[JudgeConfig, ...]:
-        """All of them, the seen ones first."""
+        """All networks, the seen ones first."""
         return (*self.seen, *self.unseen)
 
     @property
     def chooses(self) -> bool:
-        """Whether something is left to the selection photos."""
+        """Whether something is chosen on the selection photos."""
         return any(arm.codec_of == BEST or arm.scale == BEST or arm.finds_blur for arm in self.arms)
 
     def as_mapping(self) -> dict[str, Any]:
@@ -273,10 +273,10 @@ def parse_config(
     """Checks a configuration.
 
     Args:
-        values: as :func:`npp.config.yaml_files.read_config` gives it. What ``selection`` does not say it has
-            from ``data``.
-        name: of the run, where the configuration has none.
-        limit: the most photos to take, over the configuration's; of the selection photos too.
+        values: as :func:`npp.config.yaml_files.read_config` gives it. Keys that ``selection`` lacks
+            are taken from ``data``.
+        name: name of the run, if the configuration has none.
+        limit: the most photos to use, also of the selection photos; overrides that of the configuration.
 
     Raises:
         ConfigError: the message names the key, the value and what is allowed.
@@ -313,6 +313,6 @@ def load_evaluation(
         OSError: the file cannot be read.
     """
     values = {"modules": folder_of(path), **read_config(path, overrides)}
-    # The name stands in results, which are UTF-8 whatever the file's name is.
+    # The name is written into results, which must be UTF-8 whatever the name of the file is.
     name = os.fsencode(Path(path).stem).decode("utf-8", "backslashreplace")
     return parse_config(values, name=name, limit=limit)

@@ -42,18 +42,18 @@ from npp.photos.photo_set import PhotoSet
 from npp.progress import Stage, no_stages
 from npp.torch_defaults import plain_defaults
 
-#: The page, beside the other results.
+#: File name of the report, beside the other results.
 REPORT = "report.html"
 _CURVES, _STRIP = "curves.png", "strip.png"
 
 
 @dataclass(frozen=True)
 class SharedFindings:
-    """Arms whose bits are shared over all pictures, beside the anchor as it is.
+    """Arms whose bits are shared over all pictures, with the anchor unchanged.
 
     Attributes:
-        arms: what was chosen.
-        measured: values of every picture; bpp is weighted so that its mean is all bits over all pixels.
+        arms: the arms with the chosen qps.
+        measured: values of every picture; bpp is weighted so that its mean is total bits over total pixels.
         findings: the comparisons.
     """
 
@@ -64,14 +64,14 @@ class SharedFindings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a run found.
+    """The result of a run.
 
     Attributes:
-        out: the folder with its files.
+        out: the folder of its files.
         measured: values of every picture.
         findings: the comparisons.
         tables: the comparisons as tables to print.
-        shared: the arms with sharing, if there are any.
+        shared: the arms with sharing, ``None`` without any.
     """
 
     out: Path
@@ -138,21 +138,21 @@ def _strip(measuring: _Measuring, measurer: Measurer, arms: Sequence[Arm], out: 
 def evaluate(config: EvaluateConfig, out: Path, stage: Stage = no_stages) -> Evaluation:
     """Measures all arms, compares them and writes the results.
 
-    What was measured before an interruption is taken from ``out/parts``. Written are ``results/ARM.json``,
-    ``summary.json``, ``table.md``, ``measurements.npz``, ``curves.png``, ``strip.png`` and ``report.html``.
-    What an earlier run has written there of arms that the configuration does not have is removed.
+    Measurements from before an interruption are taken from ``out/parts``. The results are
+    ``results/ARM.json``, ``summary.json``, ``table.md``, ``measurements.npz``, ``curves.png``, ``strip.png``
+    and ``report.html``. Files of an earlier run about arms that the configuration lacks are removed.
 
     Args:
         config: see :func:`npp.evaluation.evaluate_config.parse_config`.
-        out: folder, made where it is missing.
-        stage: told about every stage of the work; gives the stage's progress.
+        out: folder of the results, created if it is missing.
+        stage: called for every stage of the work; returns the progress function of the stage.
 
     Raises:
         ConfigError: a network or weights cannot be loaded, there is no such device, photos are missing,
             selection and data share some, or the pictures in ``out`` would be taken for photos.
         ModuleNotFoundError: a package is missing.
     """
-    # What is not there is better found before hours of work than after.
+    # Missing things are found before hours of work, not after.
     need("a plot of the curves", "matplotlib")
     need("the page with the results", "plotly", "jinja2", "yaml")
     device = resolve_device(config.device)
@@ -165,7 +165,7 @@ def evaluate(config: EvaluateConfig, out: Path, stage: Stage = no_stages) -> Eva
 
 
 def _check_photos(key: str, photos: LabelledPhotos, out: Path) -> None:
-    """Checks that there are photos, and that the next run does not measure this one's pictures."""
+    """Raises ConfigError unless there are photos and the run's own pictures would not be among them."""
     try:
         photos.paths()
     except ValueError as error:
@@ -197,7 +197,7 @@ def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) 
     arms = resolve_arms(config, parts, _selector(measuring, measurer, stage))
     total = len(arms) * len(config.qps) * len(measurer.pictures)
     try:
-        clean = measurer.clean()  # first, for it warns of labels that are misunderstood
+        clean = measurer.clean()  # first, for it warns of labels that the network understands differently
     except LabelError as error:
         raise ConfigError(f"data.{error}") from None
     measured = replace(measurer.measure(arms, config.qps, stage("measuring", total)), clean=clean)
@@ -216,7 +216,7 @@ def _run(config: EvaluateConfig, device: torch.device, out: Path, stage: Stage) 
 
 
 def _choosing_axis(config: EvaluateConfig, axes: Sequence[Axis]) -> Axis | None:
-    """The divergence of the first seen network, where bits are shared by what it measures."""
+    """The divergence of the first seen network, if bits are shared by its losses; else ``None``."""
     if not any("measured" in arm.sharings for arm in config.arms):
         return None
     label = config.networks[0].label
@@ -234,7 +234,7 @@ def _shared(
     axis: Axis | None,
     stage: Stage,
 ) -> SharedFindings | None:
-    """Shares bits as the arms ask for it, from measurements at more qps."""
+    """The arms with shared bits, from measurements at more qps; ``None`` if no arm shares bits."""
     requests = [(arm.name, sharing) for arm in config.arms for sharing in arm.sharings]
     if not requests:
         return None
@@ -270,7 +270,7 @@ def _shared_text(shared_arm: SharedArm) -> str:
 
 
 def _report_parts(config: EvaluateConfig, evaluation: Evaluation, arms: Sequence[Arm]) -> list[ReportPart]:
-    """Single files, and apart from them what is shared over the set."""
+    """The parts of the report: single files, and arms whose bits are shared over the set."""
     lines = [
         ArmLine(arm.name, describe_arm(arm_config, arm))
         for arm, arm_config in zip(arms, config.arms, strict=True)
@@ -337,7 +337,7 @@ def _write(
     (out / "results").mkdir(exist_ok=True)
     content = _content(config, evaluation, arms, computer)
     remove_earlier(out, content)
-    # Before the files that it tells of: where a run is stopped in between, the next one knows of them all.
+    # Written before the files that it lists, so that the next run knows them all if this one is stopped.
     write_json(out / "summary.json", content)
     _write_arms(config, evaluation, arms)
     measured.save(out / "measurements.npz")

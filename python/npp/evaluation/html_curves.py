@@ -1,4 +1,4 @@
-"""What the report's charts show: rate-quality curves, and what each arm saves, as values for the page."""
+"""Data of the report's charts: rate-quality curves, and the BD-rates of the arms."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class ArmCurve:
     """One arm in a panel.
 
     Attributes:
-        arm: its name.
+        arm: name of the arm.
         bpp: mean bits per pixel, a value for each qp.
-        values: the quality there; ``None`` where it is no number.
+        values: the quality at each qp; ``None`` if it is not a number.
     """
 
     arm: str
@@ -35,12 +35,12 @@ class Panel:
     """One quality of one judge, with a curve for every arm.
 
     Attributes:
-        key: unlike that of any other panel of the page.
-        judge: the network's label, or ``picture``.
-        name: of the quality, with what it is measured against where that is not the network's own output.
-        better: which way is up.
-        logarithmic: whether the quality stands on a logarithmic axis.
-        qps: of the points.
+        key: key of the panel, unique on the page.
+        judge: label of the network, or ``picture``.
+        name: name of the quality, with its reference if that is not the network's own output.
+        better: the direction that is better, in words.
+        logarithmic: whether the axis of the quality is logarithmic.
+        qps: qps of the points.
         curves: in the order of the arms.
     """
 
@@ -54,14 +54,14 @@ class Panel:
 
     @property
     def said(self) -> str:
-        """What the chart shows, for those who do not see it."""
+        """Description of the chart for screen readers."""
         arms = ", ".join(curve.arm for curve in self.curves)
         where = "the decoded picture" if self.judge == PICTURE else self.judge
         return f"{self.name} of {where} over bits per pixel, {self.better}; arms {arms}"
 
 
 def quality_name(axis: Axis) -> str:
-    """A quality with what it is measured against and over."""
+    """Name of a quality, with its reference and the pictures that it is measured over."""
     notes = [
         note
         for applies, note in ((axis.true, "real labels"), (axis.dataset, "all pictures together"))
@@ -87,12 +87,12 @@ def _panel(measured: Measurements, axis: Axis, key: str) -> Panel:
 
 
 def panels_of(measured: Measurements, prefix: str) -> list[Panel]:
-    """A panel for each quality; keys begin with the prefix."""
+    """A panel for each quality; keys begin with ``prefix``."""
     return [_panel(measured, axis, f"{prefix}-{i}") for i, axis in enumerate(measured.axes)]
 
 
 def savings_of(findings: Findings, anchor: str, judges: Sequence[str]) -> list[dict[str, Any]]:
-    """BD-rates against the anchor over the quality that each judge is quoted on.
+    """BD-rates against the anchor over the primary quality of each judge.
 
     Args:
         findings: the comparisons.
@@ -101,7 +101,7 @@ def savings_of(findings: Findings, anchor: str, judges: Sequence[str]) -> list[d
 
     Returns:
         ``{"arm", "points"}`` for every other arm, points ``{"judge", "quality", "value", "low", "high"}`` in
-        percent. ``low`` and ``high`` are ``None`` where there is no interval; judges whose curves do not
+        percent. ``low`` and ``high`` are ``None`` if there is no interval; judges whose curves do not
         overlap are left out.
     """
     points_by_arm: dict[str, list[dict[str, Any]]] = {}

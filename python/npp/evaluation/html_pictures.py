@@ -1,4 +1,4 @@
-"""Photos of the report's page: files to slide between, with boxes and maps to lay over them."""
+"""Photos of the report: pictures to slide between, with boxes and maps as overlays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from npp.evaluation.report_pictures import GAIN, as_picture, change_picture, map_layer
 from npp.evaluation.strip_rows import ShownBoxes, ShownFile, StripRow
 
-_LONGEST = 1024  # side of what is embedded
+_LONGEST = 1024  # longest side of an embedded picture
 _LOSSLESS = 512 * 512  # pixels up to which pictures are embedded as PNG
 _QUALITY = 95  # of JPEG, without subsampling of chroma
 
@@ -25,7 +25,7 @@ class Outline:
     Attributes:
         x, y: its upper left corner.
         width, height: at least 1.
-        same: whether the detector says so of the original too.
+        same: whether the detector finds it in the original too.
     """
 
     x: float
@@ -41,9 +41,9 @@ class Layer:
 
     Attributes:
         label: a line about it.
-        alt: what it shows, for those who do not see it.
+        alt: description for screen readers.
         source: the picture as a data URI.
-        outlines: of the detector; ``None`` without one.
+        outlines: boxes of the detector; ``None`` without one.
     """
 
     label: str
@@ -54,12 +54,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class OffsetMap:
-    """Quantiser offsets to lay over a photo.
+    """Quantiser offsets as an overlay of a photo.
 
     Attributes:
         source: a PNG of one pixel a block as a data URI.
-        alt: what it shows.
-        most: the largest offset, in qp, which has the strongest colour.
+        alt: description for screen readers.
+        most: the largest offset in qps, which has the strongest colour.
     """
 
     source: str
@@ -69,14 +69,14 @@ class OffsetMap:
 
 @dataclass(frozen=True)
 class PhotoView:
-    """A photo with all that can be laid over each other.
+    """A photo with all its layers and overlays.
 
     Attributes:
-        name: the file's.
-        width, height: in pixels.
-        layers: the original first, the arm's file last.
-        offsets: of the arm, or ``None``.
-        note: how the pictures are embedded where they are not what was measured, else empty.
+        name: name of the file.
+        width, height: size in pixels.
+        layers: pictures, the original first and the arm's file last.
+        offsets: offsets of the arm, or ``None``.
+        note: how the embedded pictures differ from the measured ones; empty if they do not.
     """
 
     name: str
@@ -88,7 +88,7 @@ class PhotoView:
 
     @property
     def has_outlines(self) -> bool:
-        """Whether there is a box anywhere."""
+        """Whether any layer has boxes."""
         return any(layer.outlines for layer in self.layers)
 
 
@@ -109,7 +109,7 @@ def _embedded(picture: Image.Image) -> str:
 
 
 def _note(width: int, height: int, sources: Iterable[str]) -> str:
-    """How the pictures of a photo of this size are embedded; in which format, they say themselves."""
+    """The note about how pictures of this size are embedded; their URIs tell the format."""
     longest = max(width, height)
     notes = []
     if longest > _LONGEST:
@@ -154,7 +154,7 @@ def photo_view(name: str, row: StripRow) -> PhotoView:
     """A row of the strip for the page.
 
     Args:
-        name: the photo's.
+        name: name of the photo.
         row: its pictures.
     """
     height, width = row.original.image.shape[-2:]
@@ -162,7 +162,7 @@ def photo_view(name: str, row: StripRow) -> PhotoView:
     if row.change is not None:
         label = f"what was changed before the codec, ×{GAIN}"
         layers.append(Layer(label, f"Photo {name}, {label}", _embedded(change_picture(row.change))))
-    # The anchor is compared with itself where no other arm is worth a look.
+    # The anchor is compared with itself if there is no other arm to show.
     files = {shown.label: shown for shown in row.files}
     layers += [_layer(name, shown, f"decoded; {shown.label}") for shown in files.values()]
     note = _note(width, height, (layer.source for layer in layers))

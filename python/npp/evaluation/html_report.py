@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: charts, tables, photos, configuration, versions."""
+"""The report as a self-contained HTML page: charts, tables, photos, configuration, versions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PAGE = Path(__file__).parent / "page"
 
 @dataclass(frozen=True)
 class ArmLine:
-    """An arm with a line about it."""
+    """An arm and its description in one line."""
 
     name: str
     text: str
@@ -33,13 +33,13 @@ class ArmLine:
 
 @dataclass(frozen=True)
 class ReportPart:
-    """What belongs together on the page: arms of one kind, measured on the same pictures.
+    """A section of the page: arms of one kind, measured on the same pictures.
 
     Attributes:
-        key: a word for links.
-        title: its heading.
-        note: what is claimed here, in a sentence or two.
-        arms: those that are drawn, the anchor among them.
+        key: word for links.
+        title: the heading.
+        note: a sentence or two about the section.
+        arms: the arms that are drawn, including the anchor.
         measured: their values.
         findings: their comparisons.
         tables: the comparisons as tables to print.
@@ -56,7 +56,7 @@ class ReportPart:
 
 @dataclass(frozen=True)
 class JudgeBlock:
-    """A judge's panels and tables."""
+    """Panels and tables of one judge."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -65,7 +65,7 @@ class JudgeBlock:
 
 @dataclass(frozen=True)
 class JudgeGroup:
-    """Judges that are to be believed alike: the unseen ones, the seen ones, PSNR."""
+    """A group of judges of equal weight: the unseen ones, the seen ones, or PSNR."""
 
     key: str
     title: str
@@ -102,7 +102,7 @@ def _groups(config: EvaluateConfig, part: ReportPart, panels: Sequence[Panel]) -
 
 
 def _drawable_part(config: EvaluateConfig, part: ReportPart) -> dict[str, Any]:
-    """A part as the template and the script of the page want it."""
+    """A part in the form for the template and the script of the page."""
     panels = panels_of(part.measured, part.key)
     judges = [(label, key) for key, _, _, labels in _labels(config) for label in labels]
     drawn = {
@@ -122,7 +122,7 @@ def _drawable_part(config: EvaluateConfig, part: ReportPart) -> dict[str, Any]:
 
 
 def packed_plotly() -> str:
-    """The library that draws the charts, compressed with gzip, in base64: 2 MB instead of 5."""
+    """The library that draws the charts, compressed with gzip and in base64, as the page embeds it."""
     source = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
     return base64.b64encode(gzip.compress(source, 9, mtime=0)).decode()
 
@@ -133,13 +133,13 @@ def render_report(
     photos: Sequence[PhotoView],
     computer: Mapping[str, Any],
 ) -> str:
-    """The page's text.
+    """The text of the page.
 
     Args:
-        config: of the run.
-        parts: single files first.
-        photos: to look at.
-        computer: as :func:`npp.evaluation.computer.describe_computer` gives it.
+        config: configuration of the run.
+        parts: the sections, single files first.
+        photos: the photos to show.
+        computer: the result of :func:`npp.evaluation.computer.describe_computer`.
     """
     import jinja2
 
@@ -171,7 +171,7 @@ def write_report(
 ) -> None:
     """Writes the page, whole or not at all; arguments as for :func:`render_report`.
 
-    What is no UTF-8 in a photo's name stands there as an escape.
+    Bytes of a photo's name that are not UTF-8 are written as escapes.
     """
     text = render_report(config, parts, photos, computer)
     write_file(path, text.encode("utf-8", "backslashreplace"), force=True)

@@ -1,4 +1,4 @@
-"""Versions of all that may change what is measured."""
+"""Versions of all software that may change measurements."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ALWAYS = ("torch", "numpy", "pillow")
 
 
 def _judging() -> dict[str, tuple[str, ...]]:
-    """The packages that networks and scores come from, with what they may be installed by."""
+    """The packages of networks and scores, each with the distributions that may install it."""
     return {name: (name, *package.other_names) for name, package in PACKAGES.items() if package.judges}
 
 
 def _installed(names: Iterable[str]) -> str | None:
-    """The version of what is installed by one of the names."""
+    """The version of the first of these distributions that is installed, ``None`` without one."""
     for name in names:
         with suppress(PackageNotFoundError):
             return version(name)
@@ -27,7 +27,7 @@ def _installed(names: Iterable[str]) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """The versions of all that may change what is measured: npp, the codec's parts, packages of networks.
+    """Versions of npp, the parts of the codec, and the packages of networks.
 
     Packages that are not installed are left out.
     """

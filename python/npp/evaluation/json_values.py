@@ -1,4 +1,4 @@
-"""Numbers as JSON has them, and files of them."""
+"""Values for JSON, and writing of JSON files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from npp.files import write_file
 
 
 def finite(value: float) -> float | None:
-    """A number as JSON has it: ``None`` for what is no number."""
+    """The number if it is finite, else ``None``, for JSON has no NaN and no infinity."""
     return value if math.isfinite(value) else None
 
 
 def _as_json(value: Any) -> Any:
-    """A value in which what is no number is ``None``: JSON has no other word for it."""
+    """The value with ``None`` in place of NaN and infinity."""
     if isinstance(value, Mapping):
         return {key: _as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -26,5 +26,5 @@ def _as_json(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A JSON file, whole or not at all."""
+    """Writes a JSON file, whole or not at all."""
     write_file(path, (json.dumps(_as_json(value), indent=1, allow_nan=False) + "\n").encode(), force=True)

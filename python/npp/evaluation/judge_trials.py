@@ -1,4 +1,4 @@
-"""First looks at networks: what they measure, and whether they fit their tasks and the real labels."""
+"""Trials of judges on the first photos: names of their scores, and whether they fit task and labels."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class TriedJudge:
 
     Attributes:
         judge: the network.
-        scores: of each picture, against its own clean output.
-        metrics: of all pictures together, against its own clean output.
+        scores: names of the scores of each picture, against its own clean output.
+        metrics: names of the metrics of all pictures together, against its own clean output.
         true_scores, true_metrics: the same against real labels.
     """
 
@@ -57,7 +57,7 @@ class TriedJudge:
         return bool(self.metrics or self.true_metrics)
 
     def check_quality(self) -> None:
-        """Raises ConfigError where the network is to be quoted on something that is not measured."""
+        """Raises ConfigError unless the quality that the judge is quoted on is measured."""
         known = [*self.scores, *self.metrics, *self.true_scores, *self.true_metrics]
         quality = self.judge.spec.quality
         if quality not in (None, *known):
@@ -94,30 +94,30 @@ class TriedJudge:
 
 @contextmanager
 def network_named(network: Judge, batch: Batch) -> Iterator[None]:
-    """What a network cannot look at, or a label that it cannot have, is told with network and photos."""
+    """Turns errors of a network within the block into a ConfigError that names network and photos."""
     try:
         yield
     except (ConfigError, LabelError, ModuleNotFoundError, torch.cuda.OutOfMemoryError):
         raise
-    except Exception as error:  # whatever somebody's network raises
+    except Exception as error:  # a user's network may raise anything
         photos = ", ".join(batch.names)
         raise ConfigError(f"network {network.label}: {_with_kind(error)} (with {photos})") from error
 
 
 def _with_kind(error: Exception) -> str:
-    """An error's message with its kind, but for npp's own, which are sentences."""
+    """An error's message, with its type in front unless it is one of npp's own."""
     kind, message = type(error).__name__, message_of(error)
     return message if message.startswith(kind) or _is_npps(error) else f"{kind}: {message}"
 
 
 def _is_npps(error: Exception) -> bool:
-    """Whether npp's own code has raised an error: torch raises others while it is called from there."""
+    """Whether npp's own code has raised the error, and not torch when npp called it."""
     *_, (last, _) = traceback.walk_tb(error.__traceback__)
     return isinstance(error, (TypeError, ValueError)) and str(last.f_globals["__name__"]).startswith("npp.")
 
 
 def _class_count(network: Judge, batch: Batch) -> int | None:
-    """How many classes a network knows; ``None`` where a detector does not say it."""
+    """Number of classes of a network; ``None`` if a detector does not tell it."""
     if not isinstance(network.task, Detection):
         return len(batch.targets(network)[0])
     detector: Any = network.task.network
@@ -129,13 +129,13 @@ def _class_count(network: Judge, batch: Batch) -> int | None:
 
 
 class JudgeTrial:
-    """Looks at the first photos with networks; what it has learned is kept.
+    """Runs judges on the first photos before anything is measured; the findings are stored.
 
     Args:
-        store: finished parts.
-        labels: real ones of the photos.
-        photos: the first ones, of one size.
-        opened: makes a batch of some.
+        store: store of finished parts.
+        labels: real labels of the photos.
+        photos: the first photos, of one size.
+        opened: makes a batch of photos.
     """
 
     def __init__(
@@ -148,13 +148,13 @@ class JudgeTrial:
         self._store, self._labels, self._photos, self._opened = store, labels, photos, opened
 
     def check_class(self, network: Judge, highest: NamedClass) -> None:
-        """That a network has the highest class of the real labels; a detector that lacks it is warned of.
+        """Raises ConfigError unless a network has the highest class of the real labels.
 
-        A detector may be made for some of the categories alone. Of one that does not say how many classes it
-        has nothing is known.
+        For a detector there is only a warning, for it may be made for some of the categories. A detector that
+        does not tell its number of classes is not checked.
 
         Raises:
-            ConfigError: another network lacks it, or cannot look at the photos.
+            ConfigError: a network other than a detector lacks the class, or cannot process the photos.
         """
 
         def count() -> dict[str, int | None]:
@@ -179,11 +179,11 @@ class JudgeTrial:
         )
 
     def tried(self, network: Judge) -> TriedJudge:
-        """A network with the names of its scores, and of those metrics that are not among them.
+        """A network with the names of its scores, and of the metrics that are not among them.
 
         Raises:
-            ConfigError: it does not fit its task, or gives scores of which no curve can be drawn or whose
-                better direction its task does not say.
+            ConfigError: the network does not fit its task, has scores of which no curve can be drawn, or the
+                task does not say which direction of a score is better.
         """
         matched = self._labels.matched(network)
         true_metrics = [] if matched is None else list(matched.metrics())
@@ -208,9 +208,9 @@ class JudgeTrial:
         }
 
     def _score_names(self, network: Judge, batch: Batch) -> list[str]:
-        """Of the network's first looks at photos, where one that does not fit its task shows.
+        """Names of the scores, from a first run that also shows whether the network fits its task.
 
-        Warns of one whose scores are not the same each time.
+        Warns if the scores differ from run to run.
         """
         with network_named(network, batch):
             scores = batch.task(network).scores(batch.images, batch.targets(network))
@@ -227,5 +227,5 @@ class JudgeTrial:
         task: Any = batch.task(network)
         metric = task.metric()
         metric.update(task.predict(batch.images), batch.targets(network))
-        # A metric that is the mean of a score says nothing new, and costs a forward pass.
+        # A metric that is the mean of a score adds nothing, and costs a forward pass.
         return [name for name in metric.compute() if name not in scores]

@@ -19,7 +19,7 @@ from npp.pchip import Floats
 if TYPE_CHECKING:
     from npp.tasks import Task
 
-#: What an error that is gone counts as where nobody has any left: its logarithm has no end.
+#: The value of an error of 0 if all errors are 0, for its logarithm is infinite.
 TINY = 1e-12
 
 
@@ -29,9 +29,9 @@ class JudgeConfig:
     """A network as the configuration describes it.
 
     Attributes:
-        name: of the task, as :func:`npp.tasks.build_task` knows it.
-        label: of the network in results; its ``model``, or the task's name, where it is not given. A module
-            that is given from Python has the name of its class.
+        name: name of the task, see :func:`npp.tasks.build_task`.
+        label: name of the network in results; by default its ``model`` or the name of the task. A module
+            given from Python has the name of its class.
         quality: the score that comparisons are quoted on, or ``None`` for the task's first.
         metrics: whether the task's metrics of all pictures together are computed too.
         categories: whether a detector's labels are the ``place`` of a category in the annotations' list or
@@ -53,10 +53,10 @@ class JudgeConfig:
             object.__setattr__(self, "label", label_of(self.settings, self.name))
 
     def describe(self, *, seen: bool) -> dict[str, Any]:
-        """For results.
+        """The configuration as JSON, for results.
 
         Args:
-            seen: whether it took part in training or choosing what is measured.
+            seen: whether the network took part in training or choosing what is measured.
         """
         head = {"label": self.label, "task": self.name, "seen": seen, "metrics": self.metrics}
         given = {} if self.categories is None else {"categories": self.categories}
@@ -68,7 +68,7 @@ class Judge:
     """A network that is ready to judge.
 
     Attributes:
-        spec: the configuration's.
+        spec: its configuration.
         task: the network with what it measures.
         seen: whether it took part in training or choosing what is measured.
     """
@@ -91,7 +91,7 @@ class Judge:
 
     @cached_property
     def key(self) -> dict[str, Any]:
-        """What decides its scores and where they stand, for keys of stored results."""
+        """A JSON value of all that determines its scores and their names, for keys of stored results."""
         settings = [self.spec.name, self.spec.settings]
         weights, files = hash_state(self.task), hash_files(settings)
         key = {**self.spec.describe(seen=self.seen), "weights": weights, "files": files}
@@ -104,12 +104,12 @@ class Axis:
     """A quality that curves are drawn over.
 
     Attributes:
-        network: the judge's label, or ``"picture"`` for PSNR.
-        name: of the score.
-        higher_is_better: its direction.
-        primary: whether it is the one that comparisons are quoted on.
-        dataset: a metric of all pictures together, without a value for each.
-        true: against real labels, not against the network's own clean output.
+        network: label of the judge, or ``"picture"`` for PSNR.
+        name: name of the score.
+        higher_is_better: whether higher values are better.
+        primary: whether comparisons are quoted on it.
+        dataset: whether it is a metric of all pictures together, without a value for each.
+        true: whether it is against real labels, and not against the network's own clean output.
     """
 
     network: str
@@ -123,12 +123,12 @@ class Axis:
     def quality(self, means: Floats, least: float = TINY) -> Floats:
         """Mean scores as the quality of a rate-quality curve, which rises.
 
-        What is better when it is larger is its own quality; that of an error or a divergence is its negative
-        natural logarithm.
+        If higher is better, the score is its own quality. The quality of an error or a divergence is its
+        negative natural logarithm.
 
         Args:
-            means: of any shape.
-            least: what less counts as.
+            means: mean scores, of any shape.
+            least: smaller errors count as this.
         """
         return means if self.higher_is_better else -np.log(np.maximum(means, least))
 
@@ -137,8 +137,8 @@ def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge
     """Loads a network.
 
     Raises:
-        ConfigError: the task does not take these settings or needs something that is missing, or a module of
-            somebody's own was edited since it was imported; it names the network.
+        ConfigError: the task does not take these settings or needs something that is missing, or a user's
+            module was edited since it was imported; the message names the network.
     """
     from npp.tasks import build_task
 
@@ -149,6 +149,6 @@ def build_judge(spec: JudgeConfig, device: torch.device, *, seen: bool) -> Judge
             task.metric()
     except torch.cuda.OutOfMemoryError:
         raise
-    except Exception as error:  # whatever the code of somebody's network raises
+    except Exception as error:  # the code of a user's network may raise anything
         raise ConfigError(f"network {spec.label}: {refusal(error, spec)}") from error
     return Judge(spec, task, seen)

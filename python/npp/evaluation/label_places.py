@@ -1,4 +1,4 @@
-"""Checks that what is said to be in a photo lies in it, and was said of a photo of its size."""
+"""Checks that labels lie in their photo, and were made for a photo of its size."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def size_said(size: tuple[int, int]) -> str:
 
 
 def check_size(what: str, name: str, listed: tuple[int, int], size: tuple[int, int]) -> None:
-    """Refuses what is said of a photo of another size.
+    """Raises ValueError unless labels are of a photo of this size.
 
     Args:
         what: annotations or masks, for messages.
-        name: of the photo, or of the file about it.
-        listed: height and width as they are said to be.
+        name: name of the photo, or of the file about it.
+        listed: height and width of the photo according to the labels.
         size: height and width of the photo as it is loaded, turned as its EXIF data says.
 
     Raises:
-        ValueError: they differ; it names photo and sizes.
+        ValueError: the sizes differ; the message names the photo and both sizes.
     """
     if listed != size:
         turned = ", perhaps turned by its EXIF data" if listed == size[::-1] else ""
@@ -34,18 +34,18 @@ def check_size(what: str, name: str, listed: tuple[int, int], size: tuple[int, i
 
 
 def check_places(what: str, name: str, places: Iterable[Region], size: tuple[int, int]) -> None:
-    """Refuses places without a pixel of their photo; such as reach over its edges have some.
+    """Raises ValueError unless each place has a pixel of the photo; it may reach over the edges.
 
-    What has no area says little, but nothing wrong where it lies in the photo or at its edge.
+    A place without area is allowed if it lies in the photo or at its edge.
 
     Args:
         what: annotations or regions, for messages.
-        name: of the photo.
-        places: in its pixels.
+        name: name of the photo.
+        places: the places in pixels of the photo.
         size: height and width of the photo as it is loaded.
 
     Raises:
-        ValueError: there is one; it names photo, place and size.
+        ValueError: a place lies outside; the message names photo, place and size.
     """
     height, width = size
     for region in places:

@@ -1,4 +1,4 @@
-"""Photos with what people say is in them."""
+"""Photos with real labels."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from npp.tasks.segmentation import IGNORE
 
 @dataclass(frozen=True)
 class LabelledPhotos(PhotoSet):
-    """Photos, and where it is written what is in them.
+    """A set of photos, and the files with their real labels.
 
-    Files name a photo by its path below ``folder``, or by its bare name where no other photo has that.
+    Files name a photo by its path below ``folder``, or by its bare name if no other photo has that.
 
     Attributes:
         annotations: a file in COCO's format, for boxes by the photo's ``file_name``. Needs ``mode: full``.
         labels: a CSV file with the columns ``file`` and ``label``, the index of the class.
         regions: a CSV file with the columns ``file``, ``x``, ``y``, ``width``, ``height`` in pixels, and
-            perhaps ``text``: what readers look at, a line for each photo, and what is written there. Needs
+            perhaps ``text``: the region of each photo for text readers, and the text in it. Needs
             ``mode: full``.
         masks: a folder of PNG, TIFF or BMP files with one number for each pixel, named as the photos are,
             in the same folders below it or in none. Needs ``mode: full``.
         mask_classes: which class of the network a number in them means; the number itself by default.
         mask_others: which class the numbers mean that ``mask_classes`` leaves out; by default they do not
             count.
-        unlabelled: what becomes of photos that one of these does not list: ``"refuse"`` is an error,
-            ``"skip"`` leaves them out.
+        unlabelled: what happens to photos that one of these files does not list: ``"refuse"`` raises an
+            error, ``"skip"`` leaves them out.
     """
 
     annotations: str | None = None

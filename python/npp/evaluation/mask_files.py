@@ -1,4 +1,4 @@
-"""What class each pixel of a photo has: a folder of pictures with one number for each pixel."""
+"""Maps of classes from a folder of pictures with one number for each pixel."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ENDINGS = (".png", ".tif", ".tiff", ".bmp")
 
 @dataclass(frozen=True)
 class ClassMaps(Mapping[str, Tensor]):
-    """Maps of classes (H, W) int64 by the photo's path or name without ending; read when looked at.
+    """Maps of classes (H, W) int64 by the photo's path or name without suffix; read when they are used.
 
     Attributes:
-        files: of the maps.
-        numbers: which class a number in the files means.
-        others: which class the numbers that ``numbers`` does not have mean.
+        files: files of the maps.
+        numbers: class of each number in the files.
+        others: class of the numbers that ``numbers`` lacks.
     """
 
     files: Mapping[str, Path]
@@ -44,13 +44,13 @@ class ClassMaps(Mapping[str, Tensor]):
         """The map (H, W) of a name.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no map of that name.
             ValueError: its file cannot be read, or holds colours; the message begins with ``masks``.
         """
         path = self.files[name]
         try:
             with Image.open(path) as picture:
-                # A palette's colours are how the numbers are shown; the numbers are what counts.
+                # The numbers are the classes; the colours of a palette only show them.
                 if picture.mode not in ("L", "P", "I", "I;16", "1"):
                     raise ValueError(f"masks: {path} must have one number for each pixel, not {picture.mode}")
                 pixels = torch.from_numpy(np.array(picture).astype(np.int64))
@@ -59,7 +59,7 @@ class ClassMaps(Mapping[str, Tensor]):
         return self._classes(pixels)
 
     def key(self, name: str) -> list[Any]:
-        """A JSON value that says what is right for a photo."""
+        """A JSON value that determines the map of a photo."""
         numbers = sorted(map(list, self.numbers.items()))
         return [hash_file(self.files[name]), numbers, self.others]
 
@@ -73,14 +73,14 @@ class ClassMaps(Mapping[str, Tensor]):
 
 
 def find_masks(folder: str, numbers: Mapping[int, int], others: int) -> ClassMaps:
-    """The maps of a folder and of the folders in it, by their paths below it without their endings.
+    """The maps of a folder and its subfolders, by their paths below it without suffixes.
 
     Args:
-        folder: of PNG, TIFF or BMP files; variables of the environment are put in.
+        folder: folder of PNG, TIFF or BMP files; environment variables are expanded.
         numbers, others: see :class:`ClassMaps`.
 
     Raises:
-        ValueError: there are none, or two of one photo; the message begins with ``masks``.
+        ValueError: there are no maps, or two of one photo; the message begins with ``masks``.
     """
     root = Path(expand(folder))
     paths = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in _ENDINGS)

@@ -1,4 +1,4 @@
-"""Maps of classes that are right for segmenters, from a folder of pictures."""
+"""True maps of classes for segmenters, from a folder of pictures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class MaskTruth(MatchedTruth):
     """The class of each pixel (H, W) int64 of each photo.
 
     Args:
-        maps: by the path or name of the photos, without ending.
-        folder: of the photos.
-        source: what messages call the folder of the maps.
+        maps: maps by the path or name of the photos, without suffix.
+        folder: folder of the photos.
+        source: name of the folder of maps in messages.
     """
 
     setting = _KEY
@@ -37,22 +37,22 @@ class MaskTruth(MatchedTruth):
         self.by_photo: ByPhoto[Tensor] = ByPhoto(maps, folder, source=source, endings=False)
 
     def metrics(self) -> tuple[str, ...]:
-        """Mean intersection over union."""
+        """The name of the mean intersection over union."""
         return ("true_miou",)
 
     def matcher(self, judge: Judge) -> ClassCounter:
-        """Counts pixels by their classes."""
+        """A matcher that counts pixels by their classes."""
         return ClassCounter(_ignored(judge))
 
     def unpacked(self, stored: Mapping[str, Any]) -> ClassOverlaps:
-        """Overlaps of classes from their form in the store."""
+        """The overlaps of classes from their form in the store."""
         return ClassOverlaps.unpacked(stored)
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """Checks that each map can be read, has its photo's size and pixels that count; it is read once.
+        """Raises ValueError unless each map can be read, has its photo's size and has pixels that count.
 
         Raises:
-            ValueError: a map does not, or holds colours.
+            ValueError: one of these does not hold for a map, or it holds colours.
         """
         highest: dict[str, NamedClass] = {}
         for photo in photos if self else ():
@@ -63,7 +63,7 @@ class MaskTruth(MatchedTruth):
         return highest
 
     def _checked(self, photo: Path) -> Tensor:
-        """The map of a photo, which has its size."""
+        """The map of a photo. Raises ValueError unless it has the size of the photo."""
         mask = self.by_photo[photo]
         height, width = mask.shape
         file = self._maps.files[self.by_photo.name(photo)]
@@ -71,7 +71,7 @@ class MaskTruth(MatchedTruth):
         return mask
 
     def key(self, photos: Sequence[Path]) -> list[Any]:
-        """Hashes of the maps' files, and which classes their numbers mean."""
+        """Hashes of the maps' files, and the classes of their numbers."""
         return [self._maps.key(self.by_photo.name(photo)) for photo in photos]
 
 
@@ -95,12 +95,12 @@ def _highest_class(judge: Judge, mask: Tensor, name: str) -> NamedClass:
 def read_mask_truth(
     masks: str | None, numbers: Mapping[int, int], others: int | None, folder: str
 ) -> MaskTruth:
-    """The maps of a folder; none where no folder is given.
+    """The maps of a folder; empty if no folder is given.
 
     Args:
-        masks: the folder.
-        numbers, others: which classes the numbers of the files mean; those without one do not count.
-        folder: of the photos.
+        masks: folder of the maps.
+        numbers, others: classes of the numbers in the files; pixels of other numbers do not count.
+        folder: folder of the photos.
 
     Raises:
         ValueError: there are no maps; the message begins with the key.

@@ -1,4 +1,4 @@
-"""What is measured of one batch; stored as a dict of its attributes."""
+"""Measurements of one batch, which are stored as dicts of their attributes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from npp.evaluation.measured_values import PICTURE
 
-#: Names of values beside the networks' scores.
+#: Names of values that are no scores of networks.
 SIZES, BPP, SENSITIVITY = (PICTURE, "bytes"), (PICTURE, "bpp"), (PICTURE, "sensitivity")
 
 
 @dataclass(frozen=True)
 class CleanPart:
-    """Networks' answers to the originals.
+    """Outputs of the networks for the originals.
 
     Attributes:
-        scores: (N,) against real labels, by network's label and name.
-        predictions: of each picture by network's label, where a metric needs them.
+        scores: (N,) scores against real labels, by network's label and score's name.
+        predictions: one for each picture, by network's label, if a metric needs them.
     """
 
     scores: Mapping[str, Mapping[str, Tensor]]
@@ -32,11 +32,11 @@ class ArmPart:
     """An arm's files at one qp.
 
     Attributes:
-        sizes: (N,) bytes.
-        bpp: (N,).
-        scores: (N,) by network's label, or :data:`PICTURE`, and name.
-        predictions: of each picture by network's label, where a metric needs them.
-        sensitivity: (N,), or ``None`` where no map says it.
+        sizes: (N,) bytes of the files.
+        bpp: (N,) bits per pixel.
+        scores: (N,) scores by network's label, or :data:`PICTURE`, and name.
+        predictions: one for each picture, by network's label, if a metric needs them.
+        sensitivity: (N,) sensitivities, or ``None`` if no map gives them.
     """
 
     sizes: Tensor
@@ -46,7 +46,7 @@ class ArmPart:
     sensitivity: Tensor | None
 
     def values_by_name(self) -> dict[tuple[str, str], Tensor]:
-        """Everything that each picture has one number of, by network and name."""
+        """All values that are one number for each picture, by network and name."""
         values = {SIZES: self.sizes, BPP: self.bpp}
         if self.sensitivity is not None:
             values[SENSITIVITY] = self.sensitivity

@@ -1,4 +1,4 @@
-"""Values of every picture, by arm and quality."""
+"""Measurements of all pictures, by arm and quality."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from npp.evaluation.truth import Matches
 from npp.files import write_file
 from npp.pchip import Floats
 
-#: In place of a network's label: qualities of the decoded picture itself.
+#: Stands in place of a network's label for qualities of the decoded picture itself.
 PICTURE = "picture"
 
 
@@ -25,12 +25,12 @@ class ArmMeasurements:
 
     Attributes:
         sizes: (qps, pictures) bytes of the whole files.
-        bpp: (qps, pictures).
+        bpp: (qps, pictures) bits per pixel.
         scores: (qps, pictures) by network's label and score's name.
-        metrics: (qps,) of all pictures together, by network's label and metric's name.
-        sensitivity: (qps, pictures) log2 of how much more than others a picture loses, where the arm's map
-            says it.
-        matches: (qps,) with real labels, by network's label.
+        metrics: (qps,) metrics of all pictures together, by network's label and metric's name.
+        sensitivity: (qps, pictures) log2 of the loss of each picture relative to others; ``None`` unless
+            the arm's map gives it.
+        matches: (qps,) matches with real labels, by network's label.
     """
 
     sizes: npt.NDArray[np.int64]
@@ -51,10 +51,10 @@ class Measurements:
     """All arms on the same pictures.
 
     Attributes:
-        qps: rising.
+        qps: the measured qps, rising.
         pictures: the photos' paths below their folder, in the order of the arrays.
         axes: the qualities that were measured.
-        arms: by name.
+        arms: the arms by name.
         clean: qualities of the originals against real labels, by network's label and name.
     """
 
@@ -65,11 +65,11 @@ class Measurements:
     clean: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def primary(self, network: str) -> Axis:
-        """The quality on which a network's comparisons are quoted."""
+        """The quality on which comparisons for a network are quoted."""
         return next(axis for axis in self.axes if axis.network == network and axis.primary)
 
     def logarithmic(self, axis: Axis) -> bool:
-        """Whether a quality is drawn over logarithms: less of it is better, and all of it is above 0."""
+        """Whether a quality has a logarithmic axis: lower is better, and all values are above 0."""
         return not axis.higher_is_better and all((arm.points(axis) > 0).all() for arm in self.arms.values())
 
     def save(self, path: Path) -> None:

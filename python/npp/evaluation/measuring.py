@@ -1,4 +1,4 @@
-"""Measuring arms: photos are coded and judged, batch by batch."""
+"""Measurement of arms: photos are coded and judged, batch by batch."""
 
 from __future__ import annotations
 
@@ -30,26 +30,29 @@ _EXACT_MSE = 1e-10
 
 
 def _psnr(x: Tensor, x_hat: Tensor) -> Tensor:
-    """(N,) dB over all samples; 100 for exact pictures."""
+    """PSNR (N,) in dB over all samples, 100 for exact pictures, so that it can be averaged and plotted.
+
+    Reports of the command line have no number there instead (:mod:`npp.batch.picture_quality`).
+    """
     return -10 * (x - x_hat).double().square().mean((1, 2, 3)).clamp_min(_EXACT_MSE).log10()
 
 
 class Measurer:
-    """Measures arms on photos; what the store has is not measured again.
+    """Measures arms on photos; stored parts are not measured again.
 
     Args:
-        photos: how they are loaded.
-        networks: the judges; those that are seen are refine's tasks too.
-        store: finished parts.
-        batch: most pictures together.
-        device: of networks and preprocessors.
-        threads: of the codec.
-        labels: real ones of the photos.
+        photos: the set of photos.
+        networks: the judges; the seen ones are also the tasks for refining.
+        store: store of finished parts.
+        batch: the most pictures in a batch.
+        device: device of networks and preprocessors.
+        threads: threads of the codec.
+        labels: real labels of the photos.
 
     Raises:
-        ConfigError: a network does not fit its task, lacks a class that real labels have, or gives scores of
-            which no curve can be drawn or whose better direction its task does not say; the message names it.
-        ValueError: a photo has no real label though there are some, or one cannot be right.
+        ConfigError: a network does not fit its task, lacks a class of the real labels, has scores of which no
+            curve can be drawn, or its task does not say which direction is better; the message names it.
+        ValueError: real labels are given and a photo has none, or a label cannot be right.
     """
 
     def __init__(
@@ -92,15 +95,16 @@ class Measurer:
         return psnr, *(axis for judge in self._judges for axis in judge.axes())
 
     def check_qualities(self) -> None:
-        """Raises ConfigError where a network is to be quoted on something that is not measured."""
+        """Raises ConfigError unless the qualities that networks are quoted on are measured."""
         for judge in self._judges:
             judge.check_quality()
 
     def measure(self, arms: Sequence[Arm], qps: Sequence[int], progress: Progress) -> Measurements:
-        """All arms at all qps on all photos.
+        """Measures all arms at all qps on all photos.
 
         Raises:
-            ConfigError: a network cannot look at a photo, or gives a score that is not finite; it names both.
+            ConfigError: a network cannot process a photo, or has a score that is not finite; the message
+                names both.
         """
         batches = [self._open(paths) for paths in self._batches]
         everything = [batch.key for batch in batches]
@@ -127,13 +131,13 @@ class Measurer:
         return DatasetMetrics(self._judges, self._store, [key, true], self._labels)
 
     def clean(self) -> dict[tuple[str, str], float]:
-        """What the networks say about the originals, against real labels."""
+        """Qualities of the networks on the originals, against real labels."""
         batches = [self._open(paths) for paths in self._batches]
         metrics = self._metrics(["clean", [batch.key for batch in batches]])
         return measure_originals(self._judges, batches, metrics, self._store, self._labels)
 
     def _arm_part(self, batch: Batch, true: Any, arm: Arm, qp: int) -> ArmPart:
-        """Measures a batch, whose labels have a key, in an arm at a qp unless that has been done."""
+        """The part of a batch in an arm at a qp, from the store or measured; ``true`` is the labels' key."""
         key = {
             "batch": batch.key,
             "arm": arm.key(qp),
@@ -143,7 +147,7 @@ class Measurer:
         return ArmPart(**self._store.get_or_make(key, lambda: self._measured(batch, arm, qp)))
 
     def _measured(self, batch: Batch, arm: Arm, qp: int) -> dict[str, Any]:
-        """An :class:`ArmPart` as it is stored."""
+        """Measures an :class:`ArmPart`, in the form in which it is stored."""
         coded = code_batch(batch, arm, qp, [tried.judge for tried in self._judges], self._threads)
         pixels = batch.images.shape[2] * batch.images.shape[3]
         scores = {PICTURE: {"psnr": _psnr(batch.images, coded.x_hat)}}
@@ -169,7 +173,7 @@ def _joined(
     by_qp: Sequence[Sequence[Mapping[tuple[str, str], Tensor]]],
     metrics: Sequence[tuple[dict[tuple[str, str], float], dict[str, Matches]]],
 ) -> ArmMeasurements:
-    """An arm's arrays from the values of its batches, qp by qp."""
+    """The arrays of an arm, joined from the values of its batches at each qp."""
     tables = {
         key: np.stack(
             [np.concatenate([batch[key].double().numpy() for batch in batches]) for batches in by_qp]

@@ -1,4 +1,4 @@
-"""What networks say about the originals, against real labels."""
+"""Qualities of the networks on the originals, against real labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from npp.evaluation.measured_parts import CleanPart
 from npp.evaluation.part_store import PartStore
 from npp.evaluation.real_labels import RealLabels
 
-#: What is asked where nothing on the originals agrees with the real labels, by the quality.
+#: The question of the warning if no output for the originals agrees with the real labels, by quality.
 _MISUNDERSTOOD = {
     "top1": "are the labels the network's class indices?",
     "true_miou": "are the numbers of the masks the network's classes? mask_classes says what they mean",
@@ -31,14 +31,14 @@ def measure_originals(
 ) -> dict[tuple[str, str], float]:
     """Qualities against real labels, by network's label and name; means over all pictures.
 
-    Warns where nothing that a network says is right.
+    Warns if no output of a network is right.
 
     Args:
         judges: the networks.
         batches: all photos.
-        metrics: of all of them together, still without a batch.
-        store: finished parts.
-        labels: of the photos.
+        metrics: metrics of all photos together, still empty.
+        store: store of finished parts.
+        labels: real labels of the photos.
     """
     qualities = {
         (tried.label, name) for tried in judges for name in (*tried.true_scores, *tried.true_metrics)
@@ -87,8 +87,8 @@ def warn_of_unused(labels: RealLabels, judges: Sequence[Judge]) -> None:
     """Warns of each file of real labels by which no judge is measured.
 
     Args:
-        labels: of the photos that are measured.
-        judges: all of the evaluation.
+        labels: real labels of the measured photos.
+        judges: all judges of the evaluation.
     """
     for truth in labels.unused(judges):
         metrics = "" if truth.has_scores else " with metrics"
@@ -100,10 +100,10 @@ def warn_of_unused(labels: RealLabels, judges: Sequence[Judge]) -> None:
 
 
 def warn_of_labels(network: Judge, clean: Mapping[str, float]) -> None:
-    """Warns where nothing that a network says of the originals is right, as with labels of another order.
+    """Warns if no output of a network for the originals is right, as with classes in another order.
 
     Args:
-        network: the one whose answers they are.
+        network: the network.
         clean: its qualities on the originals against real labels, by name.
     """
     if clean.get("ap_50") == 0:

@@ -1,4 +1,4 @@
-"""The parts of a measurement that survive an interruption."""
+"""Store of the finished parts of a measurement, which survive an interruption."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _Part = TypeVar("_Part")
 def part_digest(value: Any) -> str:
     """A short hash of a JSON value, the same for the same value.
 
-    Apart from :func:`npp.config.digests.digest_of`, which writes JSON with spaces: names of stored parts and
-    of jobs in shared folders hang on either form. This one also refuses what is not JSON.
+    It is separate from :func:`npp.config.digests.digest_of`, which writes JSON with spaces, because stored
+    digests depend on the form. This one also refuses values that are not JSON.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 class PartStore:
-    """One file for each finished part; a file is there whole or not at all.
+    """A folder with one file for each finished part; files are written whole or not at all.
 
-    Parts of other :func:`versions` are not found, and damaged ones are as good as missing.
+    Parts of other :func:`versions` are not found, and damaged ones count as missing.
 
     Args:
-        folder: made when the first part is saved.
+        folder: the folder, created when the first part is saved.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,7 +49,7 @@ class PartStore:
         """The part saved under a key, or ``None``.
 
         Args:
-            key: a JSON value that says all that the part depends on.
+            key: a JSON value of all that the part depends on.
         """
         path = self._path(key)
         try:
@@ -58,16 +58,16 @@ class PartStore:
             return None
         try:
             return torch.load(io.BytesIO(zlib.decompress(packed)), map_location="cpu", weights_only=True)
-        except Exception:  # of a file that it has not written torch says anything
+        except Exception:  # torch may raise anything for a file that it has not written
             warnings.warn(f"{path} is damaged; what was in it is measured again", stacklevel=2)
             return None
 
     def get_or_make(self, key: Any, make: Callable[[], _Part]) -> _Part:
-        """The part saved under a key; where there is none it is made and saved.
+        """The part saved under a key; if there is none, it is made and saved.
 
         Args:
             key: see :meth:`load`.
-            make: gives the part as :meth:`save` takes it.
+            make: returns the part, see :meth:`save`.
         """
         stored: _Part | None = self.load(key)
         if stored is not None:
@@ -77,7 +77,7 @@ class PartStore:
         return part
 
     def save(self, key: Any, part: Any) -> None:
-        """Keeps a part: dicts and lists of tensors, numbers and strings."""
+        """Saves a part, which may hold dicts and lists of tensors, numbers and strings."""
         buffer = io.BytesIO()
         torch.save(part, buffer)
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What may happen to a picture before the codec: nothing, a blur, a Preprocessor, one's own, or refine."""
+"""Filters before the codec: none, a blur, a Preprocessor, a user's own function, or refining."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from npp.tasks.python_objects import imported
 if TYPE_CHECKING:
     from npp.preprocessing import Preprocessor
 
-#: Gives the losses of the seen networks: decoded pictures to (N,).
+#: Returns the losses of the seen networks, each a function from decoded pictures to (N,).
 Losses = Callable[[], Sequence[Callable[[Tensor], Tensor]]]
 
 
 class Prefilter(ABC):
-    """Changes pictures before the codec, whatever will look at them."""
+    """A filter before the codec that does not depend on the judges."""
 
     @abstractmethod
     def identity(self, qp: int) -> Any:
-        """A JSON value that says what it does at a qp; ``None`` where it leaves pictures as they are."""
+        """A JSON value that determines the filter at a qp; ``None`` if it changes nothing."""
 
     @abstractmethod
     def __call__(self, images: Tensor, qp: int) -> Tensor:
@@ -40,19 +40,19 @@ class Prefilter(ABC):
 
         Args:
             images: (N, 3, H, W) floats in [0, 1].
-            qp: of the file that will be written.
+            qp: qp of the file that will be written.
         """
 
 
 class Unfiltered(Prefilter):
-    """Leaves pictures as they are."""
+    """No filter: pictures are not changed."""
 
     def identity(self, qp: int) -> Any:
-        """Always ``None``."""
+        """Always ``None``, for nothing is changed."""
         return None
 
     def __call__(self, images: Tensor, qp: int) -> Tensor:
-        """The pictures."""
+        """The pictures, unchanged."""
         return images
 
 
@@ -60,21 +60,21 @@ class BlurByQp(Prefilter):
     """A Gaussian blur whose sigma depends on the qp.
 
     Args:
-        sigmas: qp to sigma in pixels, 0 to 8; 0 leaves pictures as they are. At other qps the nearest one's.
+        sigmas: qp to sigma in pixels, 0 to 8; 0 changes nothing. Other qps use the sigma of the nearest one.
 
     Raises:
-        ValueError: a sigma out of range.
+        ValueError: a sigma is out of range.
     """
 
     def __init__(self, sigmas: Mapping[int, float]) -> None:
         from npp.preprocessing import Preprocessor
 
-        # One network for each sigma: the taps of a common one would be as many as the widest needs.
+        # One network for each sigma, for a common one would have as many taps as the widest sigma needs.
         self._networks = {sigma: Preprocessor("blur", sigmas={0: sigma}) for sigma in set(sigmas.values())}
         self.sigmas = dict(sigmas)
 
     def identity(self, qp: int) -> Any:
-        """The sigma."""
+        """The sigma at the qp."""
         return {"blur": self._at(qp)} if self._at(qp) > 0 else None
 
     def _at(self, qp: int) -> float:
@@ -88,10 +88,10 @@ class BlurByQp(Prefilter):
 
 
 class Learned(Prefilter):
-    """A trained :class:`npp.Preprocessor`.
+    """A filter by a trained :class:`npp.Preprocessor`.
 
     Args:
-        preprocessor: used in evaluation mode.
+        preprocessor: the network, which is used in evaluation mode.
     """
 
     def __init__(self, preprocessor: Preprocessor) -> None:
@@ -100,27 +100,28 @@ class Learned(Prefilter):
         self._digest = hash_state(preprocessor, kind)
 
     def identity(self, qp: int) -> Any:
-        """A hash of kind, settings and weights."""
+        """A hash of the network's kind, settings and weights."""
         return {"preprocessor": self._digest}
 
     @torch.no_grad()
     def __call__(self, images: Tensor, qp: int) -> Tensor:
-        """The network's output."""
+        """The output of the network."""
         filtered: Tensor = self._network(images, qp)
         return filtered
 
 
 class PythonFilter(Prefilter):
-    """What a function gives: called with pictures (N, 3, H, W) in [0, 1] and a qp, it filters them.
+    """A user's own filter, which a function returns.
 
-    A network that it gives is used in evaluation mode.
+    The filter is called with pictures (N, 3, H, W) in [0, 1] and a qp, and returns filtered pictures. A network
+    is used in evaluation mode.
 
     Args:
-        path: ``package.module:function``, which is called without arguments.
-        device: where a network is put.
+        path: ``package.module:function``; the function is called without arguments.
+        device: device of a network.
 
     Raises:
-        ValueError, ModuleNotFoundError: there is no such function, or what it gives cannot be called.
+        ValueError, ModuleNotFoundError: there is no such function, or it does not return a callable.
         ConfigError: the module has changed since it was imported.
     """
 
@@ -135,7 +136,7 @@ class PythonFilter(Prefilter):
         self._filter: Callable[[Tensor, int], Any] = filtering.eval().to(device) if is_network else filtering
 
     def identity(self, qp: int) -> Any:
-        """Hashes of the module's file and, of a network, of its weights and what it keeps besides."""
+        """Hashes of the module's file, and for a network also of its weights and other values."""
         identity: dict[str, Any] = {"python": self._path, "files": hash_files([self._spec])}
         if isinstance(self._filter, nn.Module):
             identity["weights"] = hash_state(self._filter)
@@ -147,7 +148,7 @@ class PythonFilter(Prefilter):
         """Filtered pictures.
 
         Raises:
-            ValueError: these are no pictures of the same shape, or have NaN or infinite samples.
+            ValueError: the results are no pictures of the same shape, or have NaN or infinite samples.
         """
         filtered = self._filter(images.clone(), qp)
         shape = tuple(images.shape)
@@ -164,8 +165,8 @@ class Refine:
     """:func:`npp.refine` on every picture, with the seen networks as tasks: no filter, as it needs them.
 
     Args:
-        settings: of :func:`npp.refine`.
-        threads: of the codec.
+        settings: arguments of :func:`npp.refine`.
+        threads: threads of the codec.
     """
 
     def __init__(self, settings: RefineSettings, threads: int | None) -> None:
@@ -173,26 +174,26 @@ class Refine:
         self._threads = threads
 
     def identity(self, qp: int) -> Any:
-        """The settings."""
+        """The settings at the qp."""
         return {"refine": self._settings.at(qp)}
 
     def refined(
         self, images: Tensor, qp: int, losses: Losses, options: CodecOptions, start: Tensor | None
     ) -> Refined:
-        """The refined pixels and map.
+        """The refined pictures and maps.
 
         Args:
             images: (N, 3, H, W) floats in [0, 1].
             qp: of the file that will be written.
-            losses: makes the losses of the seen networks.
-            options: of the file.
+            losses: returns the losses of the seen networks.
+            options: codec options.
             start: (N, h, w) offsets to begin with, or ``None``.
         """
         settings = self._settings.at(qp)
         return refine(images, qp, losses(), qp_map=start, threads=self._threads, **settings, **options)
 
 
-#: In place of an arm's name or a blur's sigmas: found on the selection photos.
+#: Stands in place of an arm's name or a blur's sigmas that are chosen on the selection photos.
 BEST: Literal["best"] = "best"
 
 
@@ -211,7 +212,7 @@ class BlurConfig:
     blur: Literal["best"] | float | dict[int, float]
 
     def check(self, key: str, qps: Sequence[int]) -> None:
-        """Raises ValueError where a qp has no sigma, or a wrong one."""
+        """Raises ValueError unless every qp has a sigma in range."""
         if self.blur == BEST:
             return
         if isinstance(self.blur, dict):
@@ -222,7 +223,7 @@ class BlurConfig:
             number(key, self.blur, 0, MAX_SIGMA)
 
     def sigmas(self, qps: Sequence[int]) -> dict[int, float]:
-        """By qp."""
+        """The sigmas by qp."""
         assert self.blur != BEST
         if isinstance(self.blur, dict):
             return {qp: self.blur[qp] for qp in qps}
@@ -245,10 +246,10 @@ class PythonConfig:
 
 @dataclass(frozen=True)
 class RefineSettings:
-    """Arguments of :func:`npp.refine`; what is not given has its default.
+    """Arguments of :func:`npp.refine`; ``None`` stands for the default.
 
     Attributes:
-        weight: one number, or one for every qp that is measured.
+        weight: one number, or one for every measured qp.
     """
 
     over: Over | None = None
@@ -262,11 +263,11 @@ class RefineSettings:
     patience: int | None = None
 
     def given(self) -> dict[str, Any]:
-        """Those that are given."""
+        """The arguments that are given."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
     def at(self, qp: int) -> dict[str, Any]:
-        """Those that are given, for pictures of a qp; a weight between two given ones lies between them."""
+        """The given arguments for a qp; the weight is interpolated between the given qps."""
         if not isinstance(self.weight, dict):
             return self.given()
         qps = sorted(self.weight)
@@ -280,7 +281,7 @@ class RefineConfig:
     refine: RefineSettings
 
     def check(self, key: str, qps: Sequence[int]) -> None:
-        """Raises ValueError where a qp has no weight, or a wrong one."""
+        """Raises ValueError unless every qp has a weight in range."""
         weight = self.refine.weight
         if isinstance(weight, dict):
             _check_by_qp(f"{key}.weight", weight, qps)
@@ -294,10 +295,10 @@ PrefilterConfig = Literal["none"] | BlurConfig | LearnedConfig | PythonConfig | 
 def build_prefilter(
     chosen: PrefilterConfig | None, qps: Sequence[int], device: torch.device, threads: int | None
 ) -> Prefilter | Refine:
-    """A prefilter as the configuration describes it; a blur's sigmas must be known.
+    """The filter that a configuration describes; the sigmas of a blur must be known.
 
     Raises:
-        ImportError, OSError, ValueError: the preprocessor or one's own filter cannot be loaded.
+        ImportError, OSError, ValueError: the preprocessor or the user's own filter cannot be loaded.
     """
     if isinstance(chosen, BlurConfig):
         return BlurByQp(chosen.sigmas(qps))

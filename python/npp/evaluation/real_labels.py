@@ -1,4 +1,4 @@
-"""What people say is in the photos: for each judge what is right for its kind of task."""
+"""Real labels of the photos, for each kind of task."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from npp.photos.photo_set import PhotoSet
 from npp.tasks import Task
 
 _NAMED = 5  # photos in a message
-#: What scores against real texts are called where those against the clean output have the same name.
+#: Names of scores against real texts whose names against the clean output are the same.
 TRUE_NAMES = {"word_accuracy": "exact_match", "character_error_rate": "true_character_error_rate"}
 
 
 @dataclass(frozen=True)
 class RealLabels:
-    """What is right for each kind of task; empty where no file says it."""
+    """The truth for each kind of task; empty if no file is given."""
 
     boxes: BoxTruth
     classes: ClassTruth
@@ -41,21 +41,21 @@ class RealLabels:
 
     @property
     def _tables(self) -> list[ByPhoto[Any]]:
-        """All that files list."""
+        """The tables of all files."""
         return [table for truth in self._truths for table in truth.tables if table]
 
     def truth(self, judge: Judge) -> Truth | None:
-        """What a judge's answers are compared with; ``None`` where nothing is known of its kind of task."""
+        """The truth for a judge's kind of task; ``None`` if there is none."""
         fitting = (truth for truth in self._truths if truth and isinstance(judge.task, truth.task))
         return next(fitting, None)
 
     def matched(self, judge: Judge) -> MatchedTruth | None:
-        """The truth that gives a judge metrics of all pictures together; ``None`` where it needs none."""
+        """The truth for a judge's metrics of all pictures together; ``None`` if there is none."""
         truth = self.truth(judge)
         return truth if isinstance(truth, MatchedTruth) and judge.spec.metrics else None
 
     def task(self, judge: Judge, photos: Sequence[Path]) -> Task:
-        """A judge's task for these photos: a reader is given the region of each alone."""
+        """A judge's task for these photos; a text reader only gets the region of each."""
         return self.texts.cropped(judge.task, photos)
 
     def has(self, photo: Path) -> bool:
@@ -63,28 +63,28 @@ class RealLabels:
         return not self.lacking(photo)
 
     def lacking(self, photo: Path) -> list[ByPhoto[Any]]:
-        """Those of the tables that files give which do not list this photo."""
+        """The tables of given files that do not list this photo."""
         return [table for table in self._tables if photo not in table]
 
     def unused(self, judges: Sequence[Judge]) -> list[Truth]:
-        """What files say that none of these judges needs."""
+        """The truths of given files that none of these judges needs."""
         given = (truth for truth in self._truths if any(truth.tables))
         return [truth for truth in given if not any(map(truth.helps, judges))]
 
     def check_names(self, photos: Sequence[Path]) -> None:
-        """Checks that it is clear which of these photos each name means.
+        """Raises ValueError unless each name in the files means one of these photos alone.
 
         Raises:
-            ValueError: it is not; the message names photos and names.
+            ValueError: a name is ambiguous; the message names photos and names.
         """
         for table in self._tables:
             table.check_clear(photos)
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> dict[str, NamedClass]:
-        """Looks through all that is right for these photos, before anything is measured.
+        """Checks all labels of these photos before anything is measured.
 
         Returns:
-            The highest class that a judge needs, by its label; none for judges that need no classes.
+            The highest class in the labels, by label of the judge, for judges that need classes.
 
         Raises:
             ValueError: there is no box at all, a text has a character that a reader lacks, a box or a region
@@ -97,9 +97,9 @@ class RealLabels:
         return highest
 
     def key(self, photos: Sequence[Path]) -> list[Any]:
-        """A JSON value that says what is right for these photos.
+        """A JSON value that determines the labels of these photos.
 
-        Stored parts of evaluations go by it: in another form they would be measured again.
+        It is part of the keys of stored measurements: in another form all would be measured again.
         """
         key = [self.boxes.key(photos), self.classes.key(photos), list(self.boxes.category_ids)]
         if self.texts.regions:
@@ -109,12 +109,12 @@ class RealLabels:
         return key
 
     def scores(self, judge: Judge, images: Tensor, photos: Sequence[Path]) -> dict[str, Tensor]:
-        """A judge's scores of pictures (N, 3, H, W) of these photos against what is right, (N,) by name.
+        """A judge's scores (N,) by name, for pictures (N, 3, H, W) of these photos, against the labels.
 
-        There are none where nothing is known of its kind of task, or of all pictures together alone.
+        There are none if there are no labels for its kind of task, or only metrics of all pictures together.
 
         Raises:
-            LabelError: a text is longer than what a reader can say of its region.
+            LabelError: a text is longer than a reader can output for its region.
         """
         truth = self.truth(judge)
         if truth is None or not truth.has_scores:
@@ -124,10 +124,10 @@ class RealLabels:
 
 
 def read_labels(photos: LabelledPhotos) -> RealLabels:
-    """Reads the files that a set of photos names.
+    """Reads the files with the real labels of a set of photos.
 
     Raises:
-        ValueError: a file cannot be read or is of another form; the message begins with the key.
+        ValueError: a file cannot be read or has another format; the message begins with the key.
     """
     folder = photos.folder
     return RealLabels(
@@ -139,10 +139,10 @@ def read_labels(photos: LabelledPhotos) -> RealLabels:
 
 
 def photos_with_labels(photos: PhotoSet, labels: RealLabels) -> list[Path]:
-    """The photos that can be read, and with ``unlabelled: skip`` those alone that have all labels.
+    """The photos that can be read, with ``unlabelled: skip`` only those that have all labels.
 
     Raises:
-        ValueError: a photo has no real label though there are some, or it is not clear which it has.
+        ValueError: real labels are given and a photo has none, or several.
     """
     if isinstance(photos, LabelledPhotos) and photos.unlabelled == "skip":
         paths = _listed(photos, labels)
@@ -161,7 +161,7 @@ def _listed(photos: PhotoSet, labels: RealLabels) -> list[Path]:
     """The photos that have all labels and can be read.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no such photos.
     """
     left_out: list[Path] = []
     listed = False
@@ -184,12 +184,12 @@ def _listed(photos: PhotoSet, labels: RealLabels) -> list[Path]:
 
 
 def _not_listed(photo: Path, photos: PhotoSet, labels: RealLabels) -> str:
-    """Which files do not list a photo, and a name that stands there instead."""
+    """The message about the files that do not list a photo, with a name that they list."""
     places = ", ".join(
         f"{table.source}, where one name is {table.example}" for table in labels.lacking(photo)
     )
     return f"{name_below(photos.folder, photo)} is not in {places}: {GO_BY}"
 
 
-#: Nothing is known.
+#: No real labels.
 UNLABELLED = read_labels(LabelledPhotos("."))

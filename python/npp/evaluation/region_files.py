@@ -1,4 +1,4 @@
-"""Which parts of photos are looked at, and what is written there: a table."""
+"""Reading of tables of photos, above all of regions with their texts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SIDES = ("x", "y", "width", "height")
 
 
 class LineError(ValueError):
-    """What is wrong with a line of a table; its message begins with the line."""
+    """A line of a table is wrong; the message begins with its number."""
 
 
 class RegionRow(NamedTuple):
     """A line of the table.
 
     Attributes:
-        region: in pixels of the photo.
-        text: what is written there; ``None`` where nobody says.
+        region: the region in pixels of the photo.
+        text: the text in it; ``None`` if it is not given.
     """
 
     region: Region
@@ -34,16 +34,16 @@ class RegionRow(NamedTuple):
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """The lines of a CSV file with their numbers, with or without the mark that Excel puts in front.
+    """The lines of a CSV file with their numbers; a byte order mark, as Excel writes it, is skipped.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: a column or a value is missing, or a column is there twice.
+        OSError: the file cannot be read.
+        ValueError: a column or a value is missing, or a column occurs twice.
     """
     with path.open(encoding="utf-8-sig", newline="") as opened:
         reader = csv.DictReader(opened)
         present = reader.fieldnames or []
-        # As Python writes them: a blank or an unseen mark at an end of a name is there to be seen.
+        # Quoted, so that blanks and invisible characters at the ends of names can be seen.
         shown = ", ".join(map(repr, present)) or "none"
         if not set(columns) <= set(present):
             raise ValueError(f"columns must be {', '.join(columns)}, not {shown}")
@@ -57,7 +57,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
 
 
 def _message(key: str, path: Path, error: Exception) -> str:
-    """What is wrong with a file."""
+    """The message about an error in a file."""
     if isinstance(error, OSError):
         return f"{key}: {error}"
     if isinstance(error, LineError):
@@ -68,7 +68,7 @@ def _message(key: str, path: Path, error: Exception) -> str:
 
 @contextmanager
 def errors_with_key(key: str, path: Path) -> Iterator[None]:
-    """What is wrong with a file is told as a ValueError that begins with the key."""
+    """Turns errors about a file within the block into a ValueError that begins with the key."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -76,13 +76,13 @@ def errors_with_key(key: str, path: Path) -> Iterator[None]:
 
 
 def check_not_empty(key: str, path: Path, entries: Mapping[str, Any]) -> None:
-    """Raises ValueError where a file lists no photo."""
+    """Raises ValueError unless a file lists a photo."""
     if not entries:
         raise ValueError(f"{key}: {path} lists none")
 
 
 def check_once(names: Iterable[str]) -> None:
-    """Raises ValueError where one photo is listed several times."""
+    """Raises ValueError unless each photo is listed once."""
     for name, count in Counter(names).items():
         if count > 1:
             raise ValueError(f"{name} is listed {count} times, and once is right")
@@ -105,14 +105,15 @@ def _region(row: Mapping[str, str], line: int) -> Region:
 
 
 def regions_listed(file: str) -> dict[str, list[RegionRow]]:
-    """Regions by the photo's name as the file lists it.
+    """Regions by the photo's name as in the file.
 
     Args:
         file: a CSV file with the columns ``file``, ``x``, ``y``, ``width``, ``height`` and perhaps ``text``;
-            variables of the environment are put in.
+            environment variables are expanded.
 
     Raises:
-        ValueError: it cannot be read, is of another form or lists none; the message begins with ``regions``.
+        ValueError: the file cannot be read, has another format or lists no region; the message begins with
+            ``regions``.
     """
     path = Path(expand(file))
     regions: dict[str, list[RegionRow]] = {}

@@ -1,4 +1,4 @@
-"""What a run found, as JSON."""
+"""Results of a run as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from npp.evaluation.measured_values import PICTURE, Measurements
 
 
 def shared_summary(shared: SharedArm) -> dict[str, Any]:
-    """What was shared, and that the total was kept."""
+    """The shared bits of the arms, with the totals that they keep to."""
     return {
         "name": shared_name(shared.arm, shared.sharing),
         "arm": shared.arm,
@@ -26,7 +26,7 @@ def shared_summary(shared: SharedArm) -> dict[str, Any]:
 
 
 def arm_results(measured: Measurements, name: str, description: str) -> dict[str, Any]:
-    """``{"name", "description", "results"}`` with a list over qps for each quality, as CompressAI writes.
+    """``{"name", "description", "results"}`` with a list over qps for each quality, as CompressAI writes it.
 
     Names are ``psnr``, and ``network/score`` for the judges.
     """
@@ -78,7 +78,7 @@ def summary(
     computer: Mapping[str, Any],
     arms: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Everything that a reader needs to judge the run, as a JSON value."""
+    """The summary of a run as a JSON value, with all that is needed to judge it."""
     return {
         "name": config.name,
         "computer": dict(computer),

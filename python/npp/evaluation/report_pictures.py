@@ -21,10 +21,10 @@ _INCHES = (4.6, 3.6)
 
 
 def plot_curves(measured: Measurements, path: Path, title: str) -> None:
-    """One panel for each quality, one line for each arm, written as PNG.
+    """Writes a PNG with one panel for each quality and one line for each arm.
 
-    Qualities that are better when smaller have a logarithmic axis. Names are shown as they are: neither
-    ``$`` nor ``_`` means anything in them.
+    If lower is better, the axis is logarithmic. Names are shown literally: ``$`` and ``_`` have no special
+    meaning.
     """
     from matplotlib.figure import Figure
 
@@ -54,32 +54,32 @@ def plot_curves(measured: Measurements, path: Path, title: str) -> None:
 
 
 def _name_lines(legend: Any, names: Sequence[str]) -> None:
-    """Puts names into a legend, which takes none that begins with ``_`` when it is made."""
+    """Sets the names in a legend, which would skip names that begin with ``_`` when it is created."""
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(name)
 
 
-#: How many times what was changed before the codec is shown.
+#: Factor by which changes before the codec are amplified in pictures.
 GAIN = 8
 _GAP = 6
 _LABEL = 20
 _FONT_SIZE = 13
-_LEAST_WIDTH = 260  # of a column, for its labels
-_OPACITY = 0.55  # of the map where its offsets are largest
+_LEAST_WIDTH = 260  # of a column in pixels, so that its labels fit
+_OPACITY = 0.55  # of the map at its largest offsets
 _GRID = (255, 255, 255, 70)
 _FINER, _COARSER = (220, 40, 30), (40, 90, 220)
 _SAME, _OTHER = (40, 200, 60), (235, 40, 40)
 
 
 def as_picture(image: Tensor) -> Image.Image:
-    """(3, H, W) floats in [0, 1] with 8 bits a sample."""
+    """Floats (3, H, W) in [0, 1] as a picture of 8 bits per sample."""
     samples = (image.detach().cpu().clamp(0, 1) * 255).round().byte()
     return Image.fromarray(np.ascontiguousarray(samples.permute(1, 2, 0).numpy()))
 
 
 def map_layer(qp_map: Tensor) -> Image.Image:
-    """A map (h, w) as colours to lay over a photo, a pixel a block: red finer, blue coarser, 0 clear."""
+    """A map (h, w) as a transparent overlay, one pixel per block: red is finer, blue coarser."""
     offsets = qp_map.numpy()
     strengths = np.clip(np.abs(offsets) / max(float(np.abs(offsets).max()), 1e-9), 0, 1)
     colours = np.where((offsets < 0)[..., None], _FINER, _COARSER)
@@ -87,16 +87,16 @@ def map_layer(qp_map: Tensor) -> Image.Image:
 
 
 def change_picture(change: Tensor) -> Image.Image:
-    """What was changed before the codec (3, H, W), :data:`GAIN` times, around gray."""
+    """Changes before the codec (3, H, W) as a picture, amplified by :data:`GAIN` around gray."""
     return as_picture(0.5 + GAIN * change)
 
 
 def map_over(image: Tensor, qp_map: Tensor) -> Image.Image:
-    """A photo under its map: red where blocks are finer, blue where they are coarser, with the blocks' grid.
+    """A photo with its map as an overlay and the grid of blocks: red is finer, blue coarser.
 
     Args:
         image: (3, H, W) floats in [0, 1].
-        qp_map: (h, w) offsets; a map of a smaller coded picture is stretched.
+        qp_map: (h, w) offsets; the map of a scaled picture is stretched.
     """
     photo = as_picture(image).convert("RGBA")
     size = (photo.width, photo.height)
@@ -115,7 +115,7 @@ def map_over(image: Tensor, qp_map: Tensor) -> Image.Image:
 
 
 def with_boxes(shown: ShownFile) -> Image.Image:
-    """A picture with its boxes: green where the detector says so of the original too, else red."""
+    """A picture with its boxes: green if the detector finds them in the original too, else red."""
     picture = as_picture(shown.image)
     if shown.boxes is None:
         return picture
@@ -138,7 +138,7 @@ def _cells(row: StripRow) -> list[tuple[str, Image.Image]]:
 
 
 def draw_strip(rows: Sequence[StripRow], path: Path, title: str) -> None:
-    """Writes a PNG: a row a photo; original, the map over it, what was changed, the anchor and the arm."""
+    """Writes a PNG with a row for each photo: original, map, changes before the codec, anchor, arm."""
     grid = [_cells(row) for row in rows]
     most = max(len(cells) for cells in grid)
     columns = [

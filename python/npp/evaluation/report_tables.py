@@ -10,21 +10,21 @@ if TYPE_CHECKING:
 
 
 def one_line(text: str) -> str:
-    """A text with spaces for its line breaks, as a name in a configuration may have some."""
+    """A text with spaces in place of line breaks, which names in a configuration may have."""
     return " ".join(text.splitlines())
 
 
 @dataclass(frozen=True)
 class Table:
-    """Words in rows and columns; the first column names the row.
+    """A table of words; the first column names the row.
 
     Attributes:
-        title: what the rows are about.
+        title: title of the table.
         head: names of the columns.
-        rows: as wide as the head; what compares arms is a ``Cell``, a word that knows its verdict.
-        judge: the label of the network whose qualities are compared, ``picture`` for PSNR; empty where the
-            table is not of one judge.
-        shared: whether it is of arms whose bits are shared over all pictures.
+        rows: rows as wide as the head; comparisons of arms are instances of ``Cell``, which has a verdict.
+        judge: label of the network whose qualities are compared, ``picture`` for PSNR; empty if the table is
+            not about a single judge.
+        shared: whether the table is about arms whose bits are shared over all pictures.
     """
 
     title: str
@@ -34,13 +34,13 @@ class Table:
     shared: bool = False
 
     def markdown(self) -> str:
-        """The table as Markdown, with the title above; no word ends a cell or a line."""
+        """The table as Markdown, with the title above; words cannot break cells or lines."""
         lines = [self.head, ("---", *["---:"] * (len(self.head) - 1)), *self.rows]
         cells = [[one_line(word).replace("|", r"\|") for word in line] for line in lines]
         return "\n".join([f"**{one_line(self.title)}**", "", *(f"| {' | '.join(line)} |" for line in cells)])
 
     def rich(self) -> rich.table.Table:
-        """The table for a terminal."""
+        """The table as one of rich, for a terminal."""
         from rich.markup import escape
         from rich.table import Table as RichTable
 

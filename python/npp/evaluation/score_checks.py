@@ -1,4 +1,4 @@
-"""Scores that no curve can be drawn of are told as soon as they are measured, with whose they are."""
+"""Checks, as soon as scores are measured, that curves can be drawn of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from npp.config.yaml_files import ConfigError
 from npp.evaluation.judges import Judge
 from npp.evaluation.real_labels import TRUE_NAMES
 
-#: By how much an error may come out below 0.
+#: Rounding may bring an error this far below 0.
 ROUNDING = 1e-5
 
 
 def directions(network: Judge) -> dict[str, bool]:
-    """Whether more is better, by name, of a network's scores and metrics, those against real labels too.
+    """Whether higher is better, by name of a network's scores and metrics, also those against real labels.
 
     Raises:
-        ConfigError: its task has no such table.
+        ConfigError: the task of the network has no such table.
     """
     table = getattr(network.task, "higher_is_better", None)
     if not isinstance(table, Mapping):
@@ -32,10 +32,10 @@ def directions(network: Judge) -> dict[str, bool]:
 
 
 def check_directions(network: Judge, names: Iterable[str]) -> None:
-    """Looks whether a network's task says which direction is better, for each of these scores and metrics.
+    """Raises ConfigError unless a network's task says which direction of these scores is better.
 
     Raises:
-        ConfigError: it does not; it names network, score and what there is.
+        ConfigError: it does not; the message names the network, the score and the known names.
     """
     table = directions(network)
     for name in names:
@@ -49,10 +49,10 @@ def check_directions(network: Judge, names: Iterable[str]) -> None:
 
 
 def check_scores_finite(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[str]) -> None:
-    """Looks through a network's scores (N,) by name of these photos.
+    """Raises ConfigError unless a network's scores (N,) by name are finite.
 
     Raises:
-        ConfigError: one is NaN or infinite; it names network, score and photo.
+        ConfigError: a score is NaN or infinite; the message names network, score and photo.
     """
     for name, values in scores.items():
         for photo, value in zip(photos, values.tolist(), strict=True):
@@ -63,10 +63,10 @@ def check_scores_finite(network: Judge, scores: Mapping[str, Tensor], photos: Se
 
 
 def check_scores_floor(network: Judge, scores: Mapping[str, Tensor], photos: Sequence[str]) -> None:
-    """Looks at a network's scores (N,) by name of the photos as they are, before anything is coded.
+    """Raises ConfigError unless scores (N,) of the original photos of which lower is better are at least 0.
 
     Raises:
-        ConfigError: one of which less is better is below 0, where it has no logarithm.
+        ConfigError: the mean of a score of which lower is better is below 0.
     """
     table = directions(network)
     for name, values in scores.items():

@@ -1,4 +1,4 @@
-"""Networks whose answers are random, or depend on what else is in the batch, are warned of."""
+"""Warnings about networks whose outputs are random or depend on the other pictures of the batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from npp.evaluation.coding import Batch
 from npp.evaluation.judges import Judge
 
-_RELATIVE = 1e-3  # difference of two values of a score that may be rounding
+_RELATIVE = 1e-3  # relative difference of two values of a score that may be rounding
 # The same as a part of what a strong blur costs: scores of clean photos are 0 or 1, and say nothing of what a
 # change is worth. Batches of another size are computed by other kernels, those of GPUs with fewer digits.
 _OF_A_BLUR_AGAIN, _OF_A_BLUR_ALONE = 1e-3, 1e-2
@@ -24,12 +24,12 @@ Scores = Mapping[str, Tensor]
 
 
 class ChangedScore(NamedTuple):
-    """Two values of one score that should be one.
+    """Two values of one score that should be equal.
 
     Attributes:
-        score: its name.
-        photo: the index of the photo.
-        before, after: the values.
+        score: name of the score.
+        photo: index of the photo.
+        before, after: the two values.
     """
 
     score: str
@@ -39,10 +39,10 @@ class ChangedScore(NamedTuple):
 
 
 def warn_of_instability(network: Judge, batch: Batch, alone: Batch, scores: Scores) -> None:
-    """Warns once where a network says something else of the same photos when it is asked again, or alone.
+    """Warns if a network's scores of the same photos change when they are repeated, or for a photo alone.
 
-    Costs three looks at these few photos. What a network raises there, which it may not do on photos as they
-    are, in batches of their own size, is no reason to end an evaluation.
+    This takes three more runs on these few photos. Errors of the network in them are ignored, for they need
+    not occur in the evaluation.
 
     Args:
         network: the judge.
@@ -54,14 +54,14 @@ def warn_of_instability(network: Judge, batch: Batch, alone: Batch, scores: Scor
         words = _instability(network, batch, alone, scores)
     except torch.cuda.OutOfMemoryError:
         raise
-    except Exception:  # whatever it is
+    except Exception:  # the network may raise anything
         return
     if words is not None:
         warnings.warn(f"network {network.label}: {words}", stacklevel=3)
 
 
 def _instability(network: Judge, batch: Batch, alone: Batch, scores: Scores) -> str | None:
-    """What differs, in words; ``None`` where nothing does."""
+    """The difference in words; ``None`` if there is none."""
     images, targets = batch.images, batch.targets(network)
     task = batch.task(network)
     of_blurred, again = task.scores(blurred(images), targets), task.scores(images, targets)
@@ -85,17 +85,17 @@ def _instability(network: Judge, batch: Batch, alone: Batch, scores: Scores) -> 
 
 
 def changed_answer(before: Scores, again: Scores, of_blurred: Scores) -> ChangedScore | None:
-    """The largest difference of what a network says twice of the same pictures; ``None`` for rounding.
+    """The largest difference between two outputs for the same pictures; ``None`` if it is rounding.
 
     Args:
         before, again: scores (N,) by name.
-        of_blurred: the same of the :func:`blurred` pictures, which says what a change is worth.
+        of_blurred: scores of the :func:`blurred` pictures, which give the scale of a change.
     """
     return _difference(before, again, _costs(before, of_blurred), _OF_A_BLUR_AGAIN)
 
 
 def _costs(scores: Scores, of_blurred: Scores) -> dict[str, float]:
-    """By how much each score changes at most under a strong blur."""
+    """The largest change of each score under a strong blur."""
     return {
         name: float((of_blurred[name] - values).abs().nan_to_num().max())
         for name, values in scores.items()
@@ -104,7 +104,7 @@ def _costs(scores: Scores, of_blurred: Scores) -> dict[str, float]:
 
 
 def blurred(images: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) without what is finer than 8 pixels."""
+    """Pictures (N, 3, H, W) without details finer than 8 pixels."""
     height, width = images.shape[-2:]
     small = F.adaptive_avg_pool2d(images, (max(1, height // _BLUR), max(1, width // _BLUR)))
     return F.interpolate(small, size=(height, width))

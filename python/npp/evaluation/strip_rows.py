@@ -1,4 +1,4 @@
-"""What a strip shows of a photo: an arm and the anchor at about the same bytes, with what a network says."""
+"""Rows of the picture strip: an arm and the anchor at about the same size, with a network's output."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from npp.evaluation.judges import Judge
 from npp.tasks.boxes import MATCH_IOU, iou_matrix
 from npp.tasks.detection import Detection
 
-_REACH = 16  # qps around the anchor's in which the arm's file of the same bytes is looked for
+_REACH = 16  # qps around the anchor's among which an arm's file of the same size is looked for
 
 
 @dataclass(frozen=True)
 class ShownBoxes:
-    """What a detector says.
+    """Boxes that a detector finds.
 
     Attributes:
         boxes: (K, 4) x1, y1, x2, y2 in pixels.
-        found: (K,) whether it says so of the original too.
+        found: (K,) whether each is also found in the original.
     """
 
     boxes: Tensor
@@ -34,12 +34,12 @@ class ShownBoxes:
 
 @dataclass(frozen=True)
 class ShownFile:
-    """A decoded file.
+    """A decoded file in the strip.
 
     Attributes:
         image: (3, H, W) floats in [0, 1].
         label: a line about it.
-        boxes: ``None`` without a detector.
+        boxes: boxes of the detector; ``None`` without one.
     """
 
     image: Tensor
@@ -54,8 +54,8 @@ class StripRow:
     Attributes:
         original: the photo, with its boxes.
         qp_map: (h, w) offsets of the arm, or ``None``.
-        change: (3, H, W) what the arm changed before the codec, or ``None`` for nothing.
-        files: the anchor's and the arm's.
+        change: (3, H, W) the arm's changes before the codec, or ``None`` if there are none.
+        files: files of the anchor and of the arm.
     """
 
     original: ShownFile
@@ -67,14 +67,14 @@ class StripRow:
 def same_bytes(
     batch: Batch, arm: Arm, qp: int, most: int, judges: Sequence[Judge], threads: int | None
 ) -> ArmFiles:
-    """An arm's largest file that has no more bytes than another; its smallest where all are larger.
+    """An arm's largest file that does not exceed a size; its smallest file if all exceed it.
 
     Args:
         batch: one photo.
         arm: the arm.
-        qp: about where it is looked for.
-        most: bytes.
-        judges, threads: see :func:`npp.evaluation.coding.code`.
+        qp: the qp around which to search.
+        most: the size in bytes.
+        judges, threads: see :func:`npp.evaluation.coding.code_batch`.
     """
 
     @cache
@@ -93,14 +93,14 @@ def same_bytes(
 
 
 def _qps_of(arm: Arm, qp: int) -> Sequence[int]:
-    """Qps at which an arm can be run; a blur that was chosen knows some only."""
+    """Qps near ``qp`` at which an arm can be run, for a chosen blur has sigmas for some qps only."""
     around = range(max(0, qp - _REACH), min(MAX_QP, qp + _REACH) + 1)
     sigmas = getattr(arm.prefilter, "sigmas", None)
     return around if sigmas is None else sorted(sigmas)
 
 
 def _boxes(judge: Judge, image: Tensor, clean: dict[str, Tensor]) -> ShownBoxes:
-    """Boxes of a picture (3, H, W), and which of them are near one of the same class on the original."""
+    """Boxes in a picture (3, H, W), and whether each matches one of the same class in the original."""
     detections = judge.task.targets(image[None])[0]
     same = detections["labels"][:, None] == clean["labels"][None]
     near = (iou_matrix(detections["boxes"].float(), clean["boxes"].float()) >= MATCH_IOU) & same
@@ -108,7 +108,7 @@ def _boxes(judge: Judge, image: Tensor, clean: dict[str, Tensor]) -> ShownBoxes:
 
 
 def _quality_text(judges: Sequence[Judge], batch: Batch, image: Tensor) -> str:
-    """The first network's quality of a decoded picture."""
+    """The first network's quality of a decoded picture, in words."""
     judge = judges[0]
     scores = batch.task(judge).scores(image[None], batch.targets(judge))
     quality = judge.spec.quality
@@ -132,14 +132,14 @@ def _detector(judges: Sequence[Judge]) -> Judge | None:
 def strip_row(
     batch: Batch, arm: Arm, anchor: Arm, qp: int, judges: Sequence[Judge], threads: int | None
 ) -> StripRow:
-    """A photo as the anchor codes it at a qp, and as the arm does with about as many bytes.
+    """The row of a photo: coded by the anchor at a qp, and by the arm with about as many bytes.
 
     Args:
         batch: one photo.
-        arm, anchor: the two.
-        qp: the anchor's.
-        judges: networks; the first's quality is said, the first detector's boxes are drawn.
-        threads: of the codec.
+        arm, anchor: the two arms.
+        qp: qp of the anchor.
+        judges: networks; the quality of the first one and the boxes of the first detector are shown.
+        threads: threads of the codec.
     """
     plain = code_batch(batch, anchor, qp, judges, threads)
     shown = plain

@@ -1,4 +1,4 @@
-"""What stands in the cells of tables that compare arms."""
+"""Cells of tables that compare arms."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Verdict = Literal["less", "more", "none", ""]
 
 
 class Cell(str):
-    """A cell's text.
+    """The text of a cell.
 
     Attributes:
-        verdict: ``"less"`` or ``"more"`` bits where the interval excludes zero, ``"none"`` where there is
-            nothing to compare, else empty.
+        verdict: ``"less"`` or ``"more"`` bits if the interval excludes zero, ``"none"`` if there is nothing
+            to compare, else empty.
     """
 
     __slots__ = ("verdict",)
@@ -31,7 +31,7 @@ class Cell(str):
 
 
 def interval_cell(interval: BDInterval | None, problem: str | None = None, unit: str = " %") -> Cell:
-    """A BD-rate, or a difference of two, with its interval; the problem where there is none."""
+    """A BD-rate, or a difference of two, with its interval; the problem if there is none."""
     if interval is None:
         return Cell(f"none: {problem}", "none")
     if math.isnan(interval.low):
@@ -43,7 +43,7 @@ def interval_cell(interval: BDInterval | None, problem: str | None = None, unit:
 
 
 def comparison_cell(one: Comparison) -> Cell:
-    """A BD-rate with its interval, and the overlap where the curves share less than nine tenths."""
+    """A BD-rate with its interval, and the overlap of the curves if it is below nine tenths."""
     cell = interval_cell(one.interval, one.problem)
     if one.overlap >= 0.9 or one.interval is None:
         return cell

@@ -1,4 +1,4 @@
-"""Regions that readers look at and the texts that are right there, from a table."""
+"""True texts for text readers, and the regions that they read, from a table."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _KEY = "regions"
 
 
 class TextTruth(Truth):
-    """The text in each photo's region; regions may be known without texts.
+    """The text in each photo's region; regions may have no texts.
 
     Args:
-        by_photo: the texts.
-        regions: what readers look at.
+        by_photo: the text of each photo.
+        regions: the region of each photo.
     """
 
     setting = _KEY
@@ -38,17 +38,17 @@ class TextTruth(Truth):
 
     @property
     def tables(self) -> tuple[ByPhoto[Any], ...]:
-        """Regions and texts."""
+        """The tables of regions and of texts."""
         return self.regions, self.by_photo
 
     def cropped(self, task: Task, photos: Sequence[Path]) -> Task:
-        """A reader that is given the region of each of these photos alone; any other task as it is."""
+        """The task on the region of each of these photos if it is a text reader; other tasks unchanged."""
         if self.regions and isinstance(task, Recognition):
             return RegionTask(task, [self.regions[photo] for photo in photos])
         return task
 
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """Checks that regions lie in their photos, and that readers have all characters of the texts.
+        """Raises ValueError unless regions lie in their photos, and readers have all characters of the texts.
 
         Raises:
             ValueError: a region has no pixel of its photo, or a reader lacks a character.
@@ -72,7 +72,7 @@ class TextTruth(Truth):
     def scores(
         self, judge: Judge, task: Task, images: Tensor, photos: Sequence[Path]
     ) -> Mapping[str, Tensor]:
-        """Scores of the texts in the photos' regions, which differ in size and are read one by one."""
+        """Scores for the texts in the photos' regions, which are read one by one, for their sizes differ."""
         by_photo = [self._scores_of(judge, image, photo) for image, photo in zip(images, photos, strict=True)]
         return {name: torch.cat([scores[name] for scores in by_photo]) for name in by_photo[0]}
 
@@ -89,19 +89,19 @@ class TextTruth(Truth):
             ) from None
 
     def key(self, photos: Sequence[Path]) -> list[Any]:
-        """Regions with their texts."""
+        """The regions with their texts, as a JSON value."""
         return [[list(self.regions[photo]), self.by_photo.get(photo)] for photo in photos]
 
 
 def read_text_truth(file: str | None, folder: str) -> TextTruth:
-    """The regions and texts of a CSV file, a line for each photo; none where no file is given.
+    """The regions and texts of a CSV file with a line for each photo; empty if no file is given.
 
     Args:
         file: see :func:`npp.evaluation.region_files.regions_listed`.
-        folder: of the photos.
+        folder: folder of the photos.
 
     Raises:
-        ValueError: it cannot be read, is of another form, or lists no photo or one of them twice; the message
+        ValueError: the file cannot be read, has another format, or lists no photo or one twice; the message
             begins with the key.
     """
     if file is None:

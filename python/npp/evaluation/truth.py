@@ -1,4 +1,4 @@
-"""What is right for networks of one kind of task, and how their answers are compared with it."""
+"""Real labels for one kind of task, and the comparison of outputs with them."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from npp.evaluation.class_overlaps import ClassCounter, ClassOverlaps
 from npp.evaluation.judges import Judge
 from npp.tasks import Task
 
-#: Answers to all pictures together against what is right, in a form that can be drawn anew.
+#: Comparison of all outputs with the truth, in a form that can be resampled over pictures.
 Matches: TypeAlias = BoxMatches | ClassOverlaps
 Matcher: TypeAlias = BoxMatcher | ClassCounter
 
 
 class LabelError(ValueError):
-    """A label cannot be right for a network; the message begins with the configuration's key."""
+    """A label cannot be right for a network; the message begins with the key of the configuration."""
 
 
 class NamedClass(NamedTuple):
-    """A class, and the photo that has it."""
+    """A class, and a photo that has it."""
 
     number: int
     photo: str
 
 
 class Truth(ABC):
-    """What a file says of photos, for judges of one kind of task; false where it says nothing.
+    """Labels of photos from a file, for judges of one kind of task; false if there are none.
 
     Attributes:
-        setting: the configuration's key of the file.
-        task: the kind of these judges' tasks.
+        setting: key of the file in the configuration.
+        task: kind of task of the judges.
         has_scores: whether each picture has scores of its own, and not only all pictures together.
-        by_photo: what is right for each photo.
+        by_photo: the label of each photo.
     """
 
     setting: ClassVar[str]
@@ -51,46 +51,46 @@ class Truth(ABC):
 
     @property
     def tables(self) -> tuple[ByPhoto[Any], ...]:
-        """The tables that a photo needs an entry in, empty ones too."""
+        """The tables in which a photo needs an entry, empty ones too."""
         return (self.by_photo,)
 
     def helps(self, judge: Judge) -> bool:
-        """Whether something is measured or looked at by it where a judge is of its kind of task."""
+        """Whether a judge of this kind of task needs the labels."""
         return isinstance(judge.task, self.task) and (self.has_scores or judge.spec.metrics)
 
     @abstractmethod
     def check(self, judges: Sequence[Judge], photos: Sequence[Path]) -> Mapping[str, NamedClass]:
-        """Looks through what is right for photos, before anything is measured.
+        """Checks the labels of photos before anything is measured.
 
         Args:
-            judges: of this kind of task.
-            photos: that will be measured.
+            judges: the judges of this kind of task.
+            photos: the photos that will be measured.
 
         Returns:
-            The highest class that a judge needs, by its label; none for judges that need no classes.
+            The highest class in the labels, by label of the judge, for judges that need classes.
 
         Raises:
-            ValueError: something cannot be right; the message begins with the configuration's key.
+            ValueError: a label cannot be right; the message begins with the key of the configuration.
         """
 
     @abstractmethod
     def key(self, photos: Sequence[Path]) -> Any:
-        """A JSON value that says what is right for these photos."""
+        """A JSON value that determines the labels of these photos."""
 
     def targets(self, judge: Judge, photos: Sequence[Path]) -> list[Any]:
-        """What is right for these photos in the form of a judge's answers."""
+        """The labels of these photos in the form of a judge's outputs."""
         return [self.by_photo[photo] for photo in photos]
 
     def scores(
         self, judge: Judge, task: Task, images: Tensor, photos: Sequence[Path]
     ) -> Mapping[str, Tensor]:
-        """A judge's scores of pictures (N, 3, H, W) of these photos, (N,) by name.
+        """A judge's scores (N,) by name, for pictures (N, 3, H, W) of these photos.
 
         Args:
-            judge: whose scores they are.
-            task: what it does with these photos.
+            judge: the judge.
+            task: its task for these photos.
             images: the pictures.
-            photos: what they are pictures of.
+            photos: the photos that they show.
 
         Raises:
             LabelError: a label cannot be right for the judge.
@@ -99,20 +99,20 @@ class Truth(ABC):
 
 
 class MatchedTruth(Truth):
-    """A truth of which something is measured of all pictures together, in place of the task's own metrics."""
+    """A truth with metrics of all pictures together, which replace the task's own metrics."""
 
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:
-        """Names of what is measured of all pictures together.
+        """Names of the metrics of all pictures together.
 
         Raises:
-            ModuleNotFoundError: a package is missing that computes them.
+            ModuleNotFoundError: a package that computes them is missing.
         """
 
     @abstractmethod
     def matcher(self, judge: Judge) -> Matcher:
-        """Compares a judge's predictions with :meth:`targets`."""
+        """A matcher that compares a judge's predictions with :meth:`targets`."""
 
     @abstractmethod
     def unpacked(self, stored: Mapping[str, Any]) -> Matches:
-        """What a :meth:`matcher` gave, from its ``packed`` form."""
+        """The result of a :meth:`matcher`, from its ``packed`` form."""
