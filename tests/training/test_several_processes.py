@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import ROOT, SMALL_TASK, smoke, state
+from small_runs import ROOT, SMALL_TASK, run_cli, smoke, state
 
 import npp
 from npp.config.yaml_files import ConfigError
+from npp.training import first_process, training_dispatch
 from npp.training.training_run import first_device, train_recipe
 
 _TIMEOUT = 1500
@@ -42,6 +43,42 @@ def test_more_devices_than_photos_to_validate_with_are_refused(photos: Path, tmp
     with pytest.raises(ConfigError, match=r"validation\.photos: .* has 1 here, and the run 2 devices"):
         train_recipe(smoke(photos, tmp_path / "run", *two))
     assert not (tmp_path / "run" / "baseline.json").exists()
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork", "ddp_notebook"])
+def test_processes_that_would_lose_the_best_weights_are_refused(
+    strategy: str, photos: Path, tmp_path: Path
+) -> None:
+    two = ("trainer.devices=2", "trainer.accelerator=cpu", f"trainer.strategy={strategy}")
+    with pytest.raises(ConfigError, match=rf"trainer\.strategy must not .*'{strategy}'.*; ddp starts"):
+        train_recipe(smoke(photos, tmp_path / "run", *two))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_process_speaks_for_all(
+    rank: int,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Of a run that ends, a trial, and a run that is stopped."""
+    out = tmp_path / "run"
+    monkeypatch.setattr(first_process.rank_zero_only, "rank", rank, raising=False)
+    monkeypatch.setattr(training_dispatch, "run_training", lambda *_, **__: out / "recipe.safetensors")
+    words = ["train", str(ROOT / "configs/smoke.yaml"), "--out", str(out), "--set", f"data.folder={photos}"]
+    assert run_cli(*words) == 0 == run_cli(*words, "--fast-dev-run")
+    said = capfd.readouterr()
+    assert said.out.count("preprocessor.safetensors") + said.out.count("recipe.safetensors") == 2 * (1 - rank)
+    assert said.err.count("npp: the trial went through") == 1 - rank and not (rank and said.out)
+
+    def stopped(*_: object, **__: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_dispatch, "run_training", stopped)
+    assert run_cli(*words) == 130
+    assert capfd.readouterr().err.count("npp: stopped; there is no checkpoint yet") == 1 - rank
 
 
 def _free_port() -> int:
@@ -162,6 +199,49 @@ def test_a_process_that_lightning_starts_does_not_pretrain_again(photos: Path, t
     run = subprocess.run([*words, "--devices", "2"], env=environment, capture_output=True, text=True)
     assert run.returncode == 0 and run.stderr.count("I pretrain") == 1, run.stderr
     _check_start(out, photos)
+
+
+# The command, in which the first process takes its time to save, and all say at their end what they see.
+_SLOW_TO_SAVE = """
+import atexit
+import pathlib
+import sys
+import time
+import npp.cli
+from npp.training import training_run
+
+save = training_run._save
+recipe = pathlib.Path(sys.argv[sys.argv.index("--out") + 1]) / "recipe.safetensors"
+
+
+def slow(*given):
+    time.sleep(3)
+    save(*given)
+
+
+training_run._save = slow
+atexit.register(lambda: sys.stderr.write(f"I see {recipe.is_file()}\\n"))
+npp.cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(_TIMEOUT)
+def test_the_result_is_said_once_and_is_whole_when_any_process_ends(photos: Path, tmp_path: Path) -> None:
+    """Nor does Lightning say anything about how npp's own code calls it."""
+    out, program = tmp_path / "two", tmp_path / "slow.py"
+    program.write_text(_SLOW_TO_SAVE)
+    changes = (f"data.folder={photos}", SMALL_TASK, "trainer.progress=false", "trainer.strategy=ddp")
+    steps = ("optimiser.steps=2", "validation.every=1")
+    words = [sys.executable, str(program), "train", str(ROOT / "configs/smoke.yaml"), "--out", str(out)]
+    words += [word for one in (*changes, *steps) for word in ("--set", one)]
+    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    run = subprocess.run([*words, "--devices", "2"], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0 and run.stderr.count("I see True") == 2, run.stderr
+    assert len(run.stdout.splitlines()) == 1 and run.stdout.startswith(str(out)), run.stdout
+    for noise in ("sync_dist", "weights_only", "bucket view strides"):
+        assert noise not in run.stderr
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ def explained(
     after_a_stop: Callable[[], str],
     where: Path | None = None,
     begun: Callable[[], bool] = lambda: False,
+    speaks: Callable[[], bool] = lambda: True,
 ) -> Iterator[None]:
     """Turns errors within the block into one line for people and an exit code.
 
@@ -70,6 +71,7 @@ def explained(
         after_a_stop: returns the text that says how to continue after Ctrl-C.
         where: the file of settings, with which messages about errors begin.
         begun: whether work has been done, so that an error is a failure and not wrong usage.
+        speaks: whether this process is the one of several that says that all were stopped.
     """
     try:
         with redirect_stdout(sys.stderr), _warnings_as_lines():
@@ -84,5 +86,6 @@ def explained(
         say(f"npp: {error}")
         raise typer.Exit(SOME_FAILED) from None
     except KeyboardInterrupt:
-        say(f"npp: stopped; {after_a_stop()}")
+        if speaks():
+            say(f"npp: stopped; {after_a_stop()}")
         raise typer.Exit(STOPPED) from None

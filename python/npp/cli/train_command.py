@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Mapping
 from enum import Enum
@@ -82,6 +83,18 @@ def _is_younger(file: Path, begun: float) -> bool:
     return file.is_file() and file.stat().st_mtime >= begun
 
 
+def _speaks() -> bool:
+    """Whether this process is the one that speaks, of several that train together."""
+    module = sys.modules.get("npp.training.first_process")  # no process has others before it is there
+    return module is None or bool(module.is_first_process())
+
+
+def _tell(weights: Path) -> None:
+    """The result on standard output, once."""
+    if _speaks():
+        typer.echo(str(weights))
+
+
 def _device_setting(devices: str) -> int | str:
     """The setting for ``--devices``: a number if it is one, else the text."""
     return int(devices) if re.fullmatch(r"-?[0-9]{1,9}", devices) else devices
@@ -141,7 +154,7 @@ def preprocessor(
     def how_to_go_on() -> str:
         return "the same command goes on from here" if alone else _how_to_go_on(folder, begun, resume)
 
-    with explained("train", how_to_go_on, config):
+    with explained("train", how_to_go_on, config, speaks=_speaks):
         from npp.training.train_config import TrainConfig
         from npp.training.training_dispatch import load_training, run_training, trial_done
         from npp.training.training_run import made_by
@@ -156,9 +169,9 @@ def preprocessor(
             weights = run_training(settings, resume=resume, fast_dev_run=fast_dev_run, stage=stage)
         if isinstance(settings, TrainConfig):
             weights = made_by(settings, weights)
-    if fast_dev_run:
+    if fast_dev_run and _speaks():
         say(f"npp: {trial_done(settings)}")
-    typer.echo(str(weights))
+    _tell(weights)
 
 
 @app.command(cls=PanelledCommand, short_help="The learned proxy, one of the surrogates.")
@@ -210,7 +223,7 @@ def proxy(
 ) -> None:
     """Trains the learned proxy: rate + λ·MSE as published, or distilled on real BPG outputs."""
     begun = time.time()
-    with explained("train", lambda: _how_to_go_on(out, begun, resume)):
+    with explained("train", lambda: _how_to_go_on(out, begun, resume), speaks=_speaks):
         from npp.gradient.surrogates.hyperprior import HyperpriorConfig
         from npp.training.proxy import train_proxy
 
@@ -234,4 +247,4 @@ def proxy(
             resume=resume,
             progress=not quiet,
         )
-    typer.echo(str(weights))
+    _tell(weights)

@@ -15,6 +15,8 @@ _LOGGERS = (
 _ASIDES = ("💡", "TPU available", "`weights_only` was not set")
 _WARNINGS = (
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning calls torch in a way that torch deprecates
+    r".*It is recommended to use `self\.log\(.*sync_dist=True",  # of what all processes have alike
+    r"Grad strides do not match bucket view strides",  # of 1x1 convolutions; torch itself calls it no error
     r".*in eval mode at the start of training",  # as the tasks' networks are on purpose
 )
 

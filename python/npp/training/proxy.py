@@ -21,6 +21,7 @@ from npp.gradient.pairing import Compressed, compress
 from npp.gradient.surrogates.hyperprior import Hyperprior, HyperpriorConfig, nats, save_hyperprior
 from npp.torch_defaults import plain_defaults
 from npp.training.checkpoints import AtomicCheckpointIO
+from npp.training.first_process import waited_for
 from npp.training.proxy_data import PhotoCrops
 from npp.training.resuming import check_checkpoint, interruptible, lightning_errors
 from npp.training.schedule import build_schedule, set_rates
@@ -254,6 +255,7 @@ def train_proxy(
         trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")  # with the last steps
     check_weights_finite(module.model, "the weights")
     weights = folder / "hyperprior.pt"
-    if trainer.is_global_zero:
-        save_hyperprior(module.model, weights)
+    with waited_for(trainer):
+        if trainer.is_global_zero:
+            save_hyperprior(module.model, weights)
     return weights

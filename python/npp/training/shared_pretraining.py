@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, cast
-from uuid import uuid4
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import distributed
 
+from npp.training.first_process import waited_for
 from npp.training.lightning_module import RecipeModule
-
-# How long the others wait for the first process; torch's own default is minutes.
-_LONGEST = timedelta(days=7)
 
 #: Pretrains on a device, writes the resulting files and reports the progress.
 Begin = Callable[[torch.device], None]
@@ -36,14 +31,9 @@ class _SharedPretraining(Callback):
         module = cast(RecipeModule, pl_module)
         preprocessor = module.model.preprocessor
         assert preprocessor is not None
-        # A key of its own for each run, since the processes' store outlives a run.
-        done = str(trainer.strategy.broadcast(f"npp pretrained {uuid4().hex}"))
-        store = _store()
-        if trainer.is_global_zero:
-            self._begin(trainer.strategy.root_device)
-            store.set(done, "yes")
-        else:
-            store.wait([done], _LONGEST)
+        with waited_for(trainer):
+            if trainer.is_global_zero:
+                self._begin(trainer.strategy.root_device)
         state = trainer.strategy.broadcast(preprocessor.state_dict() if trainer.is_global_zero else None)
         if not trainer.is_global_zero:
             preprocessor.load_state_dict(cast("dict[str, Any]", state))
@@ -64,8 +54,3 @@ def begin_together(trainer: lightning.Trainer, begin: Begin) -> None:
         cast("list[Callback]", trainer.callbacks).append(_SharedPretraining(begin))  # type: ignore[attr-defined]
     else:
         begin(trainer.strategy.root_device)
-
-
-def _store() -> Any:
-    """The store over which torch's processes connected; unlike their process group it waits for any time."""
-    return distributed.distributed_c10d._get_default_store()

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +16,11 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch import Tensor
 
 from npp.config.surroundings import modules_below, resolve_accelerator
-from npp.config.yaml_files import write_yaml
+from npp.config.yaml_files import ConfigError, write_yaml
 from npp.evaluation.json_values import write_json
 from npp.extras import need
 from npp.progress import Progress, Stage, no_stages
@@ -27,6 +29,7 @@ from npp.torch_defaults import plain_defaults
 from npp.training.checkpoints import MONITOR, AtomicCheckpointIO, checkpoint_callbacks
 from npp.training.choice_config import ChoiceConfig
 from npp.training.draws import Photos
+from npp.training.first_process import waited_for
 from npp.training.lightning_module import TASKS, RecipeModule
 from npp.training.pretraining import check_teacher, pretrain
 from npp.training.recipe_choice import choose_recipe, rounds_of
@@ -51,7 +54,7 @@ def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool =
     """Builds Lightning's trainer as a configuration says.
 
     Raises:
-        ConfigError: Lightning refuses it.
+        ConfigError: Lightning refuses it, or its processes would be spawned or forked.
     """
     out, given = Path(config.out), config.trainer
     callbacks: list[Callback] = []
@@ -63,7 +66,7 @@ def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool =
     if given.progress and find_spec("rich"):
         callbacks.append(RichProgressBar())
     with lightning_errors():
-        return lightning.Trainer(
+        trainer = lightning.Trainer(
             accelerator=accelerator,
             devices=given.devices,
             num_nodes=given.nodes,
@@ -85,6 +88,21 @@ def build_trainer(config: TrainConfig, accelerator: str, *, fast_dev_run: bool =
             enable_model_summary=False,
             enable_checkpointing=not fast_dev_run,
             fast_dev_run=fast_dev_run,
+        )
+    _check_processes(trainer, given.strategy)
+    return trainer
+
+
+def _check_processes(trainer: lightning.Trainer, strategy: str) -> None:
+    """Raises ConfigError where processes would be spawned or forked.
+
+    Their callbacks and their averaged weights are copies, of which this process would see nothing.
+    """
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise ConfigError(
+            f"trainer.strategy must not spawn or fork this process, as {strategy!r} does here, for the best "
+            "weights would be lost; ddp starts processes of their own, from a script or the command npp "
+            "(in a notebook, trainer.devices=1 trains in the notebook's process)"
         )
 
 
@@ -161,12 +179,15 @@ def train_recipe(
             trainer = build_trainer(config, accelerator, fast_dev_run=fast_dev_run)
             device = trainer.strategy.root_device
             recipe = _trained(config, photos, module, trainer, resume, begin)
+            together: AbstractContextManager[None] = waited_for(trainer)
         else:
             device = first_device(accelerator, config.trainer.devices)
             recipe = _untrained(config, module, resume, partial(begin, device))
-        if recipe is not None:
-            _save(recipe, config)
-            if config.choose is not None:
+            together = nullcontext()
+        with together:
+            if recipe is not None:
+                _save(recipe, config)
+            if recipe is not None and config.choose is not None:
                 paths = photos.chosen_with(config.choose.photos)[: _QUICK_PHOTOS if fast_dev_run else None]
                 chosen = _chosen(
                     recipe.to(device),
