@@ -113,8 +113,8 @@ class Learned(Prefilter):
 class PythonFilter(Prefilter):
     """A user's own filter, which a function returns.
 
-    The filter is called with pictures (N, 3, H, W) in [0, 1] and a qp, and returns filtered pictures. A
-    network is used in evaluation mode.
+    The filter is called with pictures (N, 3, H, W) in [0, 1] and a qp, and returns filtered pictures. If
+    it is a network, it is used in evaluation mode.
 
     Args:
         path: ``package.module:function``; the function is called without arguments.

@@ -1,4 +1,4 @@
-"""Measures of each picture, averaged."""
+"""A metric that averages measures of single pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AverageMetric:
     """Means over pictures, as torchmetrics computes them.
 
     Args:
-        measure: values by name for one prediction and its target.
+        measure: returns values by name for one prediction and its target.
     """
 
     def __init__(self, measure: PerPicture) -> None:
@@ -27,12 +27,12 @@ class AverageMetric:
         self._means: dict[str, Any] = {}
 
     def _new_mean(self) -> Any:
-        """Sums in float32 whatever torch's default dtype is."""
+        """A mean that sums in float32, whatever torch's default dtype is."""
         with plain_torch():
             return self._mean().set_dtype(torch.float32)
 
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
-        """Adds pictures."""
+        """Adds predictions and targets of pictures."""
         check_predictions(predictions, targets)
         for prediction, target in zip(predictions, targets, strict=True):
             for name, value in self._measure(prediction, target).items():

@@ -1,4 +1,4 @@
-"""Boxes: their overlap, matches and non-maximum suppression."""
+"""Operations on boxes: overlap, matching and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def area(boxes: Tensor) -> Tensor:
 
 
 def with_area(detections: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Values (K, ...) by these names of those of a picture's boxes (K, 4) that have an area.
+    """The values of these names for the boxes of a picture that have an area.
 
-    A box without one overlaps nothing, not even itself.
+    A box without area overlaps nothing, not even itself.
 
     Args:
-        detections: ``boxes`` and the values that belong to them.
-        names: which values, ``"boxes"`` among them where they are wanted.
+        detections: ``boxes`` (K, 4) and values (K, ...) that belong to them.
+        names: names of the wanted values, which may include ``"boxes"``.
     """
     solid = area(detections["boxes"]) > 0
     return {name: detections[name][solid] for name in names}
 
 
 def is_clean_output(target: Mapping[str, Any]) -> bool:
-    """Whether a target is what a detector said of the clean picture: that has scores, real labels none."""
+    """Whether a target is a detector's output for the clean picture, with scores, and no real labels."""
     return "scores" in target
 
 
@@ -55,11 +55,11 @@ def centre_and_size(boxes: Tensor) -> Tensor:
 
 
 def sides(height: int, width: int, like: Tensor) -> Tensor:
-    """Width, height, width, height (4,), by which boxes are multiplied from parts of the sides to pixels.
+    """Width, height, width, height (4,), the factors from boxes in fractions of the sides to pixels.
 
     Args:
-        height, width: of a picture or an input, in pixels.
-        like: boxes, whose dtype and device it has.
+        height, width: size of a picture or an input in pixels.
+        like: boxes, which give the dtype and the device.
     """
     return like.new_tensor([width, height, width, height])
 
@@ -77,12 +77,12 @@ def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
 
 
 def check_labels(name: str, labels: Tensor, classes: int | None) -> None:
-    """Raises ValueError for whole numbers (K,) of which one is no class; it names the first.
+    """Raises ValueError unless labels (K,) are classes; the message names the first that is not.
 
     Args:
-        name: what messages call the target that has them.
-        labels: of the boxes of a target.
-        classes: how many there are, ``None`` where nobody knows.
+        name: name of the target in messages.
+        labels: labels of the boxes of a target, whole numbers.
+        classes: number of classes, ``None`` if unknown.
     """
     outside = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
     if not bool(outside.any()):
@@ -93,9 +93,9 @@ def check_labels(name: str, labels: Tensor, classes: int | None) -> None:
 
 
 def matches(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> int:
-    """How many predicted boxes match a target of their class with IoU of at least a half.
+    """Number of predicted boxes that match a target of their class with an IoU of at least a half.
 
-    In the order of their scores, the highest first; a target is matched once.
+    Boxes are matched in the order of their scores, the highest first; a target is matched once.
     """
     overlaps = iou_matrix(prediction["boxes"].float(), target["boxes"].float())
     overlaps = overlaps * (prediction["labels"][:, None] == target["labels"][None])
@@ -108,33 +108,33 @@ def matches(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> i
 
 
 def f1(prediction: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> float:
-    """Harmonic mean of precision and recall of :func:`matches`; 1 if there is nothing on both sides."""
+    """Harmonic mean of precision and recall of :func:`matches`; 1 if there are no boxes on either side."""
     total = len(prediction["boxes"]) + len(target["boxes"])
     return 2 * matches(prediction, target) / total if total else 1.0
 
 
 def nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
-    """Non-maximum suppression: boxes that overlap one of their class with a higher score are dropped.
+    """Non-maximum suppression: drops boxes that overlap one of their class with a higher score.
 
-    With torchvision's operators where they can be had, else by :func:`plain_nms`.
+    Uses torchvision's operators if they are available, else :func:`plain_nms`.
 
     Args:
         boxes, scores, labels: (K, 4) x1, y1, x2, y2, (K,), (K,).
-        iou: two boxes of one class that overlap by more are the same.
+        iou: boxes of one class with a larger IoU count as the same.
 
     Returns:
-        Indices of those that are kept among the K, sorted by score, the highest first.
+        Indices of the boxes that are kept, sorted by score, the highest first.
     """
     try:
         batched_nms = importlib.import_module("torchvision.ops").batched_nms
-    except (ImportError, RuntimeError):  # the latter where its build does not fit torch's
+    except (ImportError, RuntimeError):  # RuntimeError: a build that does not fit torch's
         return plain_nms(boxes, scores, labels, iou)
     kept: Tensor = batched_nms(boxes, scores, labels, iou)
     return kept
 
 
 def plain_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
-    """Non-maximum suppression without torchvision, with the boxes of :func:`nms` and K * K memory."""
+    """Non-maximum suppression without torchvision, with the result of :func:`nms` and memory for K * K."""
     order = scores.argsort(descending=True, stable=True)
     same = labels[order][:, None] == labels[order][None]
     rivals = (same & (iou_matrix(boxes[order], boxes[order]) > iou)).triu(1).cpu()
@@ -146,9 +146,9 @@ def plain_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tens
 
 
 def without_negative_sides(boxes: Tensor) -> Tensor:
-    """Boxes (..., 4), those whose corners stand the wrong way round without an area.
+    """Boxes (..., 4), of which those with swapped corners get no area.
 
-    What computes average precision passes over detections of an area below 0, as if nobody had made them.
+    Average precision ignores detections of negative area, as if they had not been made.
     """
     corner, opposite = boxes[..., :2], boxes[..., 2:]
     return torch.cat([corner, torch.maximum(corner, opposite)], -1)

@@ -1,4 +1,4 @@
-"""Tasks by name, as a configuration file has them."""
+"""Building tasks by name, as configuration files give them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TASKS = {
 
 
 def available_tasks() -> list[str]:
-    """Names that :func:`build_task` knows."""
+    """The names that :func:`build_task` knows."""
     return sorted(_TASKS)
 
 
@@ -58,19 +58,19 @@ def _check_settings(name: str, maker: Callable[..., Any], settings: dict[str, An
 
 
 def build_task(name: str, **settings: Any) -> Task:
-    """A task by its name.
+    """Builds a task by its name.
 
     Args:
         name: one of :func:`available_tasks`, or ``python:package.module:name`` for a class or function
-            of one's own that gives a :class:`Task`.
-        **settings: of that task, for example ``model="efficientnet-lite0"``.
+            of the user that returns a :class:`Task`.
+        **settings: settings of that task, for example ``model="efficientnet-lite0"``.
 
     Returns:
-        The task; what it loads by name is on the CPU.
+        The task; networks that it loads by name are on the CPU.
 
     Raises:
-        ValueError: an unknown name or setting, or a missing one; the message names what is allowed.
-        TypeError: what was made is not a :class:`Task`.
+        ValueError: a name or setting is unknown or missing; the message names what is allowed.
+        TypeError: the result is not a :class:`Task`.
     """
     maker = _maker(name)
     _check_settings(name, maker, settings)

@@ -1,4 +1,4 @@
-"""Detectors that give a box and scores for each of many cells, as exported files do."""
+"""Detectors that output a box and scores for each of many cells, as exported files do."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from npp.tasks.divergence import binary_kl
 from npp.tasks.input_format import Prepared
 from npp.torch_state import has_readable_values, widened
 
-_DETECTION_NUMBERS = 6  # of a finished detection: corners, score, label
-_SAME_OBJECT = 0.5  # cells whose boxes overlap a true one by more may say that it is there
+_DETECTION_NUMBERS = 6  # numbers in a finished detection: corners, score, label
+_SAME_OBJECT = 0.5  # cells whose boxes have a larger IoU with a true one may detect it
 _LEAST = 1e-6
 _SCORE_TOLERANCE = 1e-3
-_LARGEST_PART = 2.0  # of a side, that boxes which are parts of the sides may reach to
-_BELIEVED = 0.3  # score of a cell in which something surely is
-_LEAST_SIDE = 32  # of an input on which boxes in pixels reach further
+_LARGEST_PART = 2.0  # fractions of a side beyond which boxes cannot be normalised
+_BELIEVED = 0.3  # score of a cell that surely has an object
+_LEAST_SIDE = 32  # least side of an input on which boxes in pixels exceed that
 _CLASSES = {None: slice(None), "first": slice(1, None), "last": slice(-1)}
 
 
 class CellDetector(DenseDetector):
-    """Boxes and scores of many cells behind the interface of :class:`npp.tasks.Detector`.
+    """A network of cells behind the interface of :class:`npp.tasks.Detector`.
 
     Labels are the indices of the classes, from 0.
 
     Args:
-        prepared: a network on pictures of any size, whose output is tensors by name.
-        format: which of them are what.
-        names: of the outputs, for a network that gives them in a row; ``None`` where it gives a dict.
+        prepared: a network for pictures of any size, with several output tensors.
+        format: the meaning of the outputs.
+        names: names of the outputs if the network returns a sequence; ``None`` if it returns a dict.
     """
 
     _format_is_known = False
@@ -55,7 +55,7 @@ class CellDetector(DenseDetector):
                 raise ValueError(f"the network has no output {name!r}; cells can name {', '.join(names)}")
 
     def _output_names(self) -> list[str]:
-        """Names of the outputs that are read."""
+        """Names of the outputs that are used."""
         cell_format = self.format
         names = (
             [cell_format.boxes, cell_format.scores] if cell_format.joined is None else [cell_format.joined]
@@ -63,7 +63,7 @@ class CellDetector(DenseDetector):
         return names if cell_format.objectness is None else [*names, cell_format.objectness]
 
     def _outputs(self, images: Tensor) -> Dense:
-        """The wanted tensors by name."""
+        """The used output tensors by name."""
         output = self.prepared(images)
         if self.names is not None:
             tensors = [output] if isinstance(output, Tensor) else list(output)
@@ -80,7 +80,7 @@ class CellDetector(DenseDetector):
         return {name: output[name].float() for name in names}
 
     def _rows(self, joined: Tensor) -> Tensor:
-        """One output as (N, K, 4 + C)."""
+        """The joined output as (N, K, 4 + C)."""
         layout = self.format.joined_layout
         if joined.ndim != 3:
             shape = tuple(joined.shape)
@@ -95,7 +95,7 @@ class CellDetector(DenseDetector):
         return joined.transpose(1, 2) if layout == "cells_last" else joined
 
     def _split(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Boxes, scores and objectness of one output."""
+        """Boxes, scores and objectness from the joined output."""
         cells = self._rows(joined)
         if cells.shape[-1] == _DETECTION_NUMBERS and _are_detections(cells):
             raise ValueError(
@@ -110,7 +110,7 @@ class CellDetector(DenseDetector):
         """``boxes`` (N, K, 4) x1, y1, x2, y2 in pixels of the input, ``scores`` (N, K, C), of all cells.
 
         Raises:
-            ValueError: the network's output is of another form.
+            ValueError: the output of the network has another form.
         """
         outputs, cell_format = self._outputs(images), self.format
         objectness = None if cell_format.objectness is None else outputs[cell_format.objectness]
@@ -139,7 +139,7 @@ class CellDetector(DenseDetector):
         """Boxes x1, y1, x2, y2 in pixels of the input.
 
         Raises:
-            ValueError: they plainly are of another format than is said.
+            ValueError: the boxes are clearly in another format than the configured one.
         """
         cell_format = self.format
         rows, columns = self.prepared.fit(size[0], size[1]).size
@@ -150,9 +150,9 @@ class CellDetector(DenseDetector):
         return corners_of(boxes) if cell_format.box_format == "cxcywh" else boxes
 
     def _check_format(self, believed: Tensor, rows: int, columns: int) -> None:
-        """Checks the format of boxes (K, 4) in which something surely is: others may be anything.
+        """Raises ValueError unless boxes (K, 4) of cells that surely have an object are in the format.
 
-        It is asked until there are two different ones, and no more once they are what they should be.
+        Other boxes may be anything. The check is repeated until it has succeeded on two different boxes.
         """
         if len(believed) < 2 or bool((believed == believed[0]).all()):
             return
@@ -171,23 +171,23 @@ class CellDetector(DenseDetector):
         self._format_is_known = True
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
-        """Change of all cells (N,): KL of each class's score, and of boxes as far as something was there.
+        """Change (N,) of all cells: the KL of each class's score and the change of boxes, summed over cells.
 
-        A box counts with 1 - IoU, weighted by the best clean score; KL is in nats; summed over cells.
+        KL is in nats. The change of a box is 1 - IoU, weighted by the best score on the clean picture.
         """
         scores = binary_kl(clean["scores"], now["scores"]).sum(-1)
         boxes = 1 - paired_iou(clean["boxes"], now["boxes"])
         return (scores + clean["scores"].amax(-1) * boxes).sum(1)
 
     def _peaks(self, scores: Tensor) -> Tensor:
-        """Scores (K, C) with 0 where a neighbour of the class is higher."""
+        """Scores (K, C), set to 0 if a neighbouring cell has a higher score of the class."""
         cells, classes = scores.shape
         maps = scores.T.reshape(classes, *self._grid(cells))
         highest = F.max_pool2d(maps, 3, 1, 1) == maps
         return scores * highest.flatten(1).T
 
     def _grid(self, cells: int) -> tuple[int, int]:
-        """Rows and columns of one map of this many cells over the input."""
+        """Rows and columns of a single map of this many cells over the input."""
         size = self.prepared.format.size
         if size is not None and None not in size:
             stride = isqrt(size[0] * size[1] // cells)
@@ -200,7 +200,7 @@ class CellDetector(DenseDetector):
     def _detected(self, dense: Dense, height: int, width: int) -> dict[str, Tensor]:
         """Detections of one picture, from ``boxes`` (K, 4) and ``scores`` (K, C)."""
         scores = self._peaks(dense["scores"]) if self.format.peaks else dense["scores"]
-        best, pairs = scores.flatten().topk(min(CANDIDATES, scores.numel()))  # of cells and classes
+        best, pairs = scores.flatten().topk(min(CANDIDATES, scores.numel()))  # of all pairs of cell and class
         pairs = pairs[best > self.format.least_score]
         best = best[: len(pairs)]
         cells, labels = pairs // scores.shape[1], pairs % scores.shape[1]
@@ -208,16 +208,16 @@ class CellDetector(DenseDetector):
         boxes = fit.boxes_on_picture(dense["boxes"][cells], height, width)
         solid = area(boxes) > 0
         boxes, best, labels = boxes[solid], best[solid], labels[solid]
-        kept = torch.arange(len(best), device=best.device)  # they are sorted by score
+        kept = torch.arange(len(best), device=best.device)  # detections are sorted by score
         if self.format.nms_iou < 1:
             kept = nms(boxes, best, labels, self.format.nms_iou)
         kept = kept[: self.format.limit]
         return {"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]}
 
     def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Losses of one picture: a true box belongs to the cell whose box fits it best.
+        """Losses of one picture: each true box is assigned to the cell whose box fits it best.
 
-        Other cells whose boxes fit it well may say that class or not.
+        Other cells whose boxes fit it well do not count for that class.
         """
         dense = self.dense(image[None])
         boxes, scores = dense["boxes"][0], dense["scores"][0].clamp(_LEAST, 1 - _LEAST)
@@ -242,8 +242,9 @@ class CellDetector(DenseDetector):
 
 
 def _are_detections(cells: Tensor) -> bool:
-    """Whether rows of six numbers (N, K, 6) are boxes with scores and labels: the labels are whole numbers,
-    and the scores descend or labels are above 1, as no probabilities of cells are."""
+    """Whether rows of six numbers (N, K, 6) are finished detections with scores and labels.
+
+    Their labels are whole numbers, and scores descend or labels exceed 1, unlike probabilities of cells."""
     scores, labels = cells[..., 4], cells[..., 5]
     descend = (scores[:, 1:] <= scores[:, :-1]).all()
     return bool((labels == labels.round()).all() & (descend | (labels > 1).any()))

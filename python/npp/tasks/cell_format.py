@@ -1,4 +1,4 @@
-"""How the output of a network of many cells is read."""
+"""The format of the output of a detector of cells."""
 
 from __future__ import annotations
 
@@ -11,37 +11,36 @@ from npp.checks import check_known_settings, flags, number, one_of, wholes
 BOX_FORMATS = ("xyxy", "cxcywh")
 JOINED_LAYOUTS = ("auto", "cells_first", "cells_last")
 BACKGROUNDS = ("first", "last")
-#: Pairs of cell and class, those of the highest scores, of which detections are made.
+#: Number of pairs of cell and class with the highest scores that become candidates for detections.
 CANDIDATES = 2000
 
 
 @dataclass(frozen=True)
 class CellFormat:
-    """What a network of cells puts out, and how detections are made of it.
+    """The outputs of a network of cells, and how detections are made of them.
 
     Attributes:
         boxes, scores: names of the outputs (N, K, 4), in pixels of the network's input, and (N, K, C), each
-            class's probability by itself. Other outputs are passed over.
-        objectness: name of an output (N, K, 1) that scores are still to be multiplied with, or ``None``.
+            class's probability by itself. Other outputs are ignored.
+        objectness: name of an output (N, K, 1) by which scores are multiplied, or ``None``.
         joined: name of one output that holds both, (N, K, 4 + C) or (N, 4 + C, K); replaces ``boxes`` and
             ``scores``. Many exports of YOLO call it ``output0``.
-        joined_objectness: the fifth number of ``joined`` is the objectness.
+        joined_objectness: whether the fifth number of ``joined`` is the objectness.
         joined_layout: ``"cells_first"`` for ``joined`` (N, K, 4 + C), ``"cells_last"`` for (N, 4 + C, K);
-            ``"auto"`` takes the longer side for the cells, which is wrong for small inputs of many classes.
+            ``"auto"`` takes the longer side for the cells, which is wrong for small inputs with many classes.
         box_format: ``"xyxy"`` for x1, y1, x2, y2, ``"cxcywh"`` for centre and size.
-        normalised: boxes are parts of the input's sides, 0 to 1, instead of pixels.
-        logits: scores and objectness are logits.
-        background: ``"first"`` or ``"last"``: where the background class stands among the scores, as
-            networks with one softmax over all classes have it (DETR, SSD); ``None`` where there is none.
-        peaks: only cells that are the maximum of their 3x3 neighbours in their class's map are detections;
-            for networks of one heat map with equal strides, such as CenterNet.
-        nms_iou: boxes of one class that overlap by more than this are the same, from 0 to 1; 1 suppresses
-            nothing.
-        least_score: of a detection, from 0 to 1.
+        normalised: whether boxes are fractions of the input's sides, 0 to 1, instead of pixels.
+        logits: whether scores and objectness are logits.
+        background: ``"first"`` or ``"last"``: the place of the background class among the scores, in
+            networks with one softmax over all classes (DETR, SSD); ``None`` without a background class.
+        peaks: whether only cells that are the maximum of their 3x3 neighbours in their class's map are
+            detections; for networks of one heat map with equal strides, such as CenterNet.
+        nms_iou: boxes of one class with a larger IoU count as the same, from 0 to 1; 1 suppresses nothing.
+        least_score: least score of a detection, from 0 to 1.
         limit: most detections of a picture.
 
     Raises:
-        ValueError: a value outside of these.
+        ValueError: a value is none of these.
     """
 
     boxes: str = "boxes"
@@ -74,7 +73,7 @@ class CellFormat:
         """A format from its attributes by name.
 
         Raises:
-            ValueError: a name that is none of the attributes, or a wrong value.
+            ValueError: a name is no attribute, or a value is wrong.
         """
         check_known_settings("cells has no setting", settings, [field.name for field in fields(cls)])
         return cls(**settings)

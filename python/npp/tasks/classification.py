@@ -1,4 +1,4 @@
-"""One label a picture."""
+"""The task of classification: one class for each picture."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _labels(targets: Sequence[Any], classes: int, device: torch.device) -> Tenso
 
 
 def _distributions(targets: Sequence[Any], now: Tensor) -> Tensor:
-    """Log-probabilities (N, C) of labels or of predictions."""
+    """Log-probabilities (N, C) from labels or predictions."""
     classes = now.shape[1]
     if _all_labels(targets):
         return one_hot_log(_labels(targets, classes, now.device), classes)
@@ -66,7 +66,7 @@ def _distributions(targets: Sequence[Any], now: Tensor) -> Tensor:
 
 
 class ClassificationMetric:
-    """Top-1 and top-5 accuracy for labels, agreement of the first class for clean predictions."""
+    """Top-1 and top-5 accuracy for labels; agreement of the top class for clean predictions."""
 
     def __init__(self) -> None:
         self._accuracy = require("torchmetrics.classification", "a metric").MulticlassAccuracy
@@ -94,12 +94,12 @@ class ClassificationMetric:
             self._update("top5", 5, now, clean)
 
     def compute(self) -> dict[str, float]:
-        """``{"top1", "top5"}`` or ``{"agreement"}``, parts of 1; empty before the first picture."""
+        """``{"top1", "top5"}`` or ``{"agreement"}``, from 0 to 1; empty before the first picture."""
         return {name: float(metric.compute()) for name, metric in self._metrics.items()}
 
 
 class Classification(LogitsTask):
-    """A classifier with logits (N, C), or with probabilities, as files that end in a softmax give.
+    """A classifier with logits (N, C), or with probabilities if it ends in a softmax.
 
     Targets are class indices, or logits or probabilities (C,): the loss is the cross-entropy to the former,
     KL(target || now) to the latter, in nats. :meth:`targets` and :meth:`predict` give log-probabilities (C,).
@@ -108,8 +108,8 @@ class Classification(LogitsTask):
         model: see :func:`npp.tasks.load_network`, or a network.
         input: replaces parts of the network's own input by name, or all of it with an
             :class:`npp.tasks.InputFormat`.
-        probabilities: whether the network ends in a softmax, so that what it gives is no logits any more;
-            ``None`` looks for itself.
+        probabilities: whether the network ends in a softmax and returns probabilities instead of logits;
+            ``None`` finds out.
     """
 
     name = "classification"

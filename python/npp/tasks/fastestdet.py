@@ -56,7 +56,7 @@ class FastestDet(DenseDetector):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the network in it is another one.
+        ValueError: the file holds another network.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -81,9 +81,9 @@ class FastestDet(DenseDetector):
         return {"cells": cells}
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
-        """Change of the cells (N,): of objectness, and as far as there was an object, of its class and box.
+        """Change (N,) of objectness, and of classes and boxes weighted by it, summed over the cells.
 
-        A box counts with 1 - IoU; KL is in nats; summed over cells.
+        KL is in nats; the change of a box is 1 - IoU.
         """
         before, after = clean["cells"], now["cells"]
         objects = binary_kl(before[:, 0], after[:, 0])
@@ -104,7 +104,7 @@ class FastestDet(DenseDetector):
         return {"boxes": boxes[kept], "labels": labels[kept], "scores": scores[kept]}
 
     def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Losses of one picture: a box belongs to the cell that holds its centre."""
+        """Losses of one picture: each box is assigned to the cell that holds its centre."""
         cells = self.dense(image[None])["cells"][0]
         height, width = image.shape[-2:]
         truth = widened(target["boxes"].to(cells))

@@ -1,4 +1,4 @@
-"""Which form of a network's name was probably meant, where a name has none of them."""
+"""Suggestions for names of networks that have no known form."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from npp.extras import require
 from npp.tasks.name_prefixes import FORMS
 
 _SUFFIXES = {".onnx": "onnx", ".pt": "ultralytics"}
-_NEAR = 0.85  # a letter or two, not half of a short word
+_NEAR = 0.85  # similarity: a letter or two may differ, not half of a short word
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def form_suggestion(spec: str, names: Sequence[str]) -> str:
-    """For the end of a message about a network's name that has no known form; empty where nothing is near.
+    """The end of a message about a name of no known form: a suggestion, or empty if nothing is similar.
 
     Args:
-        spec: the name.
-        names: those that need no word in front.
+        spec: the name of the network.
+        names: the names that need no prefix.
     """
     normalised = spec.lower().replace("_", "-")
     form = normalised if normalised in names else _with_prefix(spec) or _with_right_prefix(spec)
@@ -29,7 +29,7 @@ def form_suggestion(spec: str, names: Sequence[str]) -> str:
 
 
 def _with_prefix(spec: str) -> str | None:
-    """The name with the prefix that it lacks, by its suffix or a package's list of models."""
+    """The name with the missing prefix, found by its suffix or a package's list of models."""
     name = spec.partition(":")[0]
     for suffix, prefix in _SUFFIXES.items():
         if spec.lower().endswith(suffix) and name not in FORMS:
@@ -40,7 +40,7 @@ def _with_prefix(spec: str) -> str | None:
 
 
 def _with_right_prefix(spec: str) -> str | None:
-    """The name with its prefix spelt right, or as that of a function of one's own."""
+    """The name with its prefix spelt correctly, or with the prefix for a user's own function."""
     prefix, _, rest = spec.partition(":")
     if not rest or prefix in FORMS:
         return None
@@ -50,12 +50,12 @@ def _with_right_prefix(spec: str) -> str | None:
 
 
 def _model_names(package: str) -> Collection[str]:
-    """Names of the networks of a package; none where it is not installed or cannot be imported."""
+    """Names of a package's networks; empty if it is not installed or cannot be imported."""
     if importlib.util.find_spec(package) is None:
         return ()
     try:
         library = require("torchvision.models" if package == "torchvision" else package, "a name's form")
-    except (ImportError, RuntimeError):  # of another torch: the message is about the name
+    except (ImportError, RuntimeError):  # e.g. built for another torch; the message is about the name
         return ()
     names: list[str] = library.list_models()
     return names

@@ -1,4 +1,4 @@
-"""Networks that only judge: the task's own copy, in eval mode and without gradients."""
+"""Frozen copies of networks for tasks, in eval mode and without gradients of parameters."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def evaluation_mode(module: Module) -> Module:
-    """Puts a network into eval mode so that gradients can still reach its input on every device.
+    """Puts a network into eval mode, with gradients to its input on every device.
 
-    cuDNN's backward pass through recurrent layers wants them in training mode. The only other thing that
-    mode does to them is dropout, which is set to 0.
+    cuDNN's backward pass needs recurrent layers in training mode, so they stay in it. Their dropout, the only
+    difference between the modes, is set to 0.
     """
     module.eval()
     for submodule in module.modules():
@@ -30,15 +30,16 @@ def evaluation_mode(module: Module) -> Module:
 
 
 def frozen(module: Module) -> Module:
-    """Puts a network into eval mode, takes gradients from its parameters, and returns it."""
+    """Puts a network into eval mode, turns off gradients of its parameters, and returns it."""
     for parameter in evaluation_mode(module).parameters():
-        parameter.requires_grad_(False)  # one by one: a module of TorchScript takes no requires_grad_
+        parameter.requires_grad_(False)  # one by one, for a module of TorchScript has no requires_grad_
     return module
 
 
 def _results(network: nn.Module) -> Iterator[Tensor]:
-    """Tensors that a network keeps beside its parameters and that have a history, such as a weight made anew
-    from two others in each call, or the attention of the last picture."""
+    """Tensors with a gradient history that a network keeps besides its parameters.
+
+    Examples are a weight that is computed in each call, and the attention of the last picture."""
     for submodule in network.modules():
         for value in vars(submodule).values():
             if isinstance(value, Tensor) and not value.is_leaf:
@@ -48,18 +49,18 @@ def _results(network: nn.Module) -> Iterator[Tensor]:
 @torch.inference_mode(False)
 @torch.no_grad()
 def private_copy(network: Module) -> Module:
-    """A copy that shares no tensor with the network, which stays as it is in every respect.
+    """A copy that shares no tensor with the network; the network is not changed.
 
     Hooks of the network are copied with it, since they may be part of what it computes.
 
     Raises:
         TypeError: the network cannot be copied.
     """
-    # Deep copies of tensors with a history are refused by torch; here their values are all that counts.
+    # torch refuses deep copies of tensors with a history; only their values matter here.
     memo: dict[int, Any] = {id(value): value.detach().clone() for value in _results(network)}
     try:
         return copy.deepcopy(network, memo)
-    except Exception as error:  # whatever the copying code of somebody else raises
+    except Exception as error:  # foreign copying code may raise anything
         raise TypeError(
             f"model must be a network that copy.deepcopy can copy, for a task changes its own copy only; "
             f"{type(network).__name__} raises {type(error).__name__}: {error}"
@@ -75,7 +76,7 @@ def plain_torch() -> Iterator[None]:
 
 
 def dtype_of(network: nn.Module, default: torch.dtype = torch.float32) -> torch.dtype:
-    """The dtype of a network's first floating parameter or buffer, or the default if it has none."""
+    """The dtype of a network's first floating parameter or buffer; ``default`` if it has none."""
     for values in (*network.parameters(), *network.buffers()):
         if values.is_floating_point():
             return values.dtype

@@ -1,4 +1,4 @@
-"""Networks of Hugging Face transformers: classifiers, segmentation, object detectors."""
+"""Networks of Hugging Face transformers: classifiers, segmenters and object detectors."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _KINDS = (
     "ForInstanceSegmentation",
     "ForObjectDetection",
 )
-# Networks without a head, whose features a task such as match takes as they are.
+# Networks without a head, whose features tasks such as match compare.
 _BACKBONES = ("Model", "ModelWithProjection")
-_PICTURES = "pixel_values"  # the input of networks for them
+_PICTURES = "pixel_values"  # name of the input of networks for pictures
 _DETECTION = "ForObjectDetection"
 _LEAST = 1e-6
-_YOLOS_STEP = 16  # its image processor makes sides whole patches
+_YOLOS_STEP = 16  # its image processor makes sides multiples of a patch
 
 
 def is_network(network: nn.Module) -> bool:
-    """Whether this is a pretrained model of the library, rather than a layer of one."""
+    """Whether a network is a pretrained model of the library, and not just a layer of one."""
     return any(kind.__name__ == "PreTrainedModel" for kind in type(network).__mro__)
 
 
@@ -61,7 +61,7 @@ def load(rest: str) -> tuple[nn.Module, InputFormat]:
 
 
 def format_of(network: nn.Module) -> InputFormat:
-    """Pictures as they are: a model by itself does not know its normalisation."""
+    """The plain format, for a model by itself does not know its normalisation."""
     return InputFormat()
 
 
@@ -83,7 +83,7 @@ def _scales(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stretched(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The size of what a classifier or a segmentation network gets."""
+    """The input size of a classifier or a segmentation network."""
     size = settings.get("size") if settings.get("do_resize", True) else None
     if settings.get("do_center_crop") and settings.get("crop_size"):
         size = settings["crop_size"]
@@ -93,10 +93,10 @@ def _stretched(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_names(size: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width as processors name them.
+    """Height and width from a processor's size by name.
 
     Raises:
-        ValueError: they are named in another way.
+        ValueError: the size has other names.
     """
     if size.get("height") and size.get("width"):
         return size["height"], size["width"]
@@ -110,7 +110,7 @@ def _of_names(size: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _with_edges(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """How a detector's processor scales a picture: to one size, or by its edges."""
+    """The input format of a detector's processor: one size, or limits for the edges."""
     size = settings.get("size") or {}
     if not settings.get("do_resize", True) or not size.get("shortest_edge"):
         return _stretched({**settings, "do_center_crop": False})
@@ -120,29 +120,28 @@ def _with_edges(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def processor_format(settings: Mapping[str, Any], *, detection: bool = False) -> InputFormat:
-    """What an image processor does to pictures, as far as it is scaling and normalising.
+    """The input format that matches the scaling and normalisation of an image processor.
 
     Args:
         settings: its ``to_dict()``.
-        detection: pictures are scaled as the processor does. Else they are stretched to the size that the
-            network gets in the end, without the cut to the centre that many classifiers are tested with,
-            so that every coded pixel counts.
+        detection: whether pictures are scaled as the processor does. Else they are stretched to the input
+            size, without the centre crop of many classifiers, so that every coded pixel counts.
     """
     scaling = _with_edges(settings) if detection else _stretched(settings)
     return InputFormat(**_scales(settings), **scaling)
 
 
 class _Logits(nn.Module):
-    """A model whose output is the tensor that a task wants, or all of its outputs where it has no logits."""
+    """A model whose output is its logits, or all of its outputs if it has no logits."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Any:
-        """Logits of a normalised batch (N, 3, H, W); those of segmentation by queries as one map.
+        """Logits of a normalised batch (N, 3, H, W); segmentation by queries becomes one map.
 
-        What a backbone puts out, by name, is given as it is.
+        The outputs of a backbone, by name, are returned unchanged.
         """
         output = self.model(images)
         if getattr(output, "masks_queries_logits", None) is not None:
@@ -152,11 +151,11 @@ class _Logits(nn.Module):
 
 
 def _map_of_queries(classes: Tensor, masks: Tensor) -> Tensor:
-    """Logits (N, K, h, w) of what MaskFormer and Mask2Former say by queries.
+    """Logits (N, K, h, w) from the queries of MaskFormer and Mask2Former.
 
     Args:
-        classes: (N, Q, K + 1), the last one for nothing.
-        masks: (N, Q, h, w).
+        classes: logits (N, Q, K + 1), the last class for no object.
+        masks: logits (N, Q, h, w).
     """
     scores = torch.einsum("nqk,nqhw->nkhw", classes.softmax(-1)[..., :-1], masks.sigmoid())
     return scores.clamp_min(_LEAST).log()
@@ -171,7 +170,7 @@ def detector(network: nn.Module, format: InputFormat) -> nn.Module:  # noqa: A00
     """The model as a detector.
 
     Raises:
-        ValueError: it is made for something else.
+        ValueError: the model is no detector.
     """
     name = type(network).__name__
     if not any(kind.__name__.endswith(_DETECTION) for kind in type(network).__mro__):

@@ -1,4 +1,4 @@
-"""What a network wants to be fed, and the layer that makes it from a picture."""
+"""Input formats of networks, and the layer that prepares pictures for them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def one_or_three(name: str, value: Any) -> Sequence[Any]:
     """One entry for all channels, or one for each: Python's numbers for those of numpy and torch.
 
     Args:
-        name: what the message calls it.
-        value: a number, or a list, a tuple, an array or a tensor of them, which are not looked at yet.
+        name: name of the value in messages.
+        value: a number, or a list, a tuple, an array or a tensor of numbers, which are not checked here.
 
     Raises:
-        ValueError: other than one or three.
+        ValueError: there are neither one nor three entries.
     """
     plain = _listed(value)
     entries = [plain] if isinstance(plain, Real) else plain
@@ -84,12 +84,12 @@ class InputFormat:
         fill: value of what is filled, in [0, 1] before normalising.
         place: where something is filled: the picture stands in the top left ``"corner"`` or in the
             ``"centre"``.
-        multiple: the input's sides are whole multiples of this: ``"letterbox"`` fills only up to the next
+        multiple: the sides of the input are multiples of this: ``"letterbox"`` fills only up to the next
             ones, ``"edges"`` rounds the sides down, and without a size the rest up to them is filled. Not
-            with ``"stretch"`` or ``"crop"`` to a size, which says the sides itself.
+            with ``"stretch"`` or ``"crop"`` to a size, which sets the sides itself.
 
     Raises:
-        ValueError: a value outside of these.
+        ValueError: a value is none of these.
     """
 
     mean: Any = 0.0
@@ -125,7 +125,7 @@ class InputFormat:
         self._check_edges()
 
     def _check_crop(self) -> None:
-        """A crop that is scaled first needs a size to cut out, and more than it to cut it from."""
+        """Raises ValueError unless ``crop_from`` comes with ``"crop"`` and a size that is not larger."""
         if self.crop_from is None:
             return
         if self.resize != "crop" or self.size is None or None in self.size:
@@ -135,7 +135,7 @@ class InputFormat:
         wholes(self, max(self.size), 65536, "crop_from")
 
     def _check_edges(self) -> None:
-        """Edges are a shorter and a longer one."""
+        """Raises ValueError unless the size for ``"edges"`` is a shorter and a longer edge."""
         if self.resize != "edges":
             return
         shorter, longer = self.size or (None, None)
@@ -148,7 +148,7 @@ class InputFormat:
         """This format with some attributes replaced, or the settings themselves where they are a format.
 
         Raises:
-            ValueError: neither of these, a name that is none of the attributes, or a wrong value.
+            ValueError: ``settings`` is neither of these, has a name that is no attribute, or a wrong value.
         """
         if isinstance(settings, InputFormat):
             return settings
@@ -162,12 +162,12 @@ class InputFormat:
         return InputFormat(**{**attributes, **(settings or {})})
 
 
-#: What replaces parts of a network's own input, by name, or all of it.
+#: Attributes by name that replace parts of a network's own format, or a format that replaces it.
 InputSettings: TypeAlias = "Mapping[str, Any] | InputFormat"
 
 
 def _resolved(size: tuple[int | None, int | None], height: int, width: int) -> tuple[int, int]:
-    """Both sides, the open one from the picture's shape."""
+    """Both sides of the input; an open one follows from the picture's shape."""
     rows, columns = size
     if rows is None:
         assert columns is not None  # _size checked it
@@ -182,8 +182,8 @@ class Fit(NamedTuple):
 
     Attributes:
         size: (height, width) of the input.
-        scaled: (height, width) of the whole picture in there.
-        corner: (top, left) of the picture in the input; below 0 where it is cut.
+        scaled: (height, width) of the whole picture in the input.
+        corner: (top, left) of the picture in the input; negative if it is cropped.
     """
 
     size: tuple[int, int]
@@ -191,14 +191,14 @@ class Fit(NamedTuple):
     corner: tuple[int, int]
 
     def boxes_on_picture(self, boxes: Tensor, height: int, width: int) -> Tensor:
-        """Boxes (..., 4) x1, y1, x2, y2 in pixels of the input to those of the picture, cut at its edge."""
+        """Boxes (..., 4) x1, y1, x2, y2 from pixels of the input to those of the picture, cut at its edge."""
         top, left = self.corner
         ends = sides(height, width, boxes)
         scale = ends / sides(*self.scaled, boxes)
         return ((boxes - boxes.new_tensor([left, top, left, top])) * scale).clamp_min(0).minimum(ends)
 
     def boxes_on_input(self, boxes: Tensor, height: int, width: int) -> Tensor:
-        """Boxes (..., 4) x1, y1, x2, y2 in pixels of the picture to those of the input."""
+        """Boxes (..., 4) x1, y1, x2, y2 from pixels of the picture to pixels of the input."""
         top, left = self.corner
         scale = sides(*self.scaled, boxes) / sides(height, width, boxes)
         return boxes * scale + boxes.new_tensor([left, top, left, top])
@@ -210,7 +210,7 @@ class Fit(NamedTuple):
 
 
 def _scaled_edges(format: InputFormat, height: int, width: int) -> tuple[int, int]:  # noqa: A002
-    """The size whose shorter side is the format's, or whose longer one is where that would pass its limit."""
+    """The size with the format's shorter side, or with its longer side if that would be exceeded."""
     least, most = min(height, width), max(height, width)
     shorter, longer = format.size
     exact = float(shorter)
@@ -227,13 +227,13 @@ def _round_up(length: int, multiple: int) -> int:
 
 
 def _framed(scaled: tuple[int, int], size: tuple[int, int], place: str) -> Fit:
-    """A picture of the size ``scaled`` at its place in a frame of ``size``."""
+    """The fit of a picture of the size ``scaled``, at its place in a frame of ``size``."""
     gap = ((size[0] - scaled[0]) // 2, (size[1] - scaled[1]) // 2)
     return Fit(size, scaled, gap if place == "centre" else (0, 0))
 
 
 def fit_of(format: InputFormat, height: int, width: int) -> Fit:  # noqa: A002
-    """How a picture of this size is fitted to the format."""
+    """The fit of a picture of this size to the format."""
     step = format.multiple
     if format.size is None:
         return _framed((height, width), (_round_up(height, step), _round_up(width, step)), format.place)
@@ -256,7 +256,7 @@ def fit_of(format: InputFormat, height: int, width: int) -> Fit:  # noqa: A002
 
 
 def _fitted(images: Tensor, fit: Fit, fill: float) -> Tensor:
-    """Pictures scaled, then cut or framed."""
+    """Pictures that are scaled, then cropped or padded."""
     if images.shape[-2:] != fit.scaled:
         images = F.interpolate(images, fit.scaled, mode="bilinear", antialias=True, align_corners=False)
     (rows, columns), (top, left) = fit.size, fit.corner
@@ -269,18 +269,18 @@ def _fitted(images: Tensor, fit: Fit, fill: float) -> Tensor:
 
 
 class Prepared(nn.Module):
-    """A network behind its own resizing and normalisation.
+    """A network with its resizing and normalisation in front.
 
     Attributes:
-        network: what is wrapped.
-        format: its input.
+        network: the wrapped network.
+        format: its input format.
     """
 
     def __init__(self, network: nn.Module, format: InputFormat | None = None) -> None:  # noqa: A002
         super().__init__()
         self.network = network
         self.format = format or InputFormat()
-        # Half precision would round them, and the CPU does not resize in it.
+        # In float32, for half precision would round them, and the CPU cannot resize in it.
         dtype, device = torch.promote_types(dtype_of(network), torch.float32), device_of(network)
         with torch.inference_mode(False):
             for name, values in (("_mean", self.format.mean), ("_std", self.format.std)):
@@ -288,11 +288,11 @@ class Prepared(nn.Module):
                 self.register_buffer(name, table, persistent=False)
 
     def fit(self, height: int, width: int) -> Fit:
-        """Where a picture of this size lies in the input."""
+        """The fit of a picture of this size to the input."""
         return fit_of(self.format, height, width)
 
     def on_the_picture(self, maps: Tensor, size: Sequence[int]) -> Tensor:
-        """The part of maps (N, K, h, w) of the whole input that shows a letterboxed picture of ``size``."""
+        """The part of maps (N, K, h, w) of the input that belongs to a letterboxed picture of ``size``."""
         fit = self.fit(size[0], size[1])
         if fit.scaled == fit.size:
             return maps

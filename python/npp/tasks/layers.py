@@ -1,4 +1,4 @@
-"""Layers of a network by name, and what they give while it runs."""
+"""Layers of a network by name, and recording of their outputs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import nn
 
 from npp.tasks.nested_outputs import mapped
 
-_PREPARATION = "network."  # what load_network puts around a network
+_PREPARATION = "network."  # the wrapper that load_network puts around a network
 
 
 def full_names(network: nn.Module, layers: Sequence[str]) -> list[str]:
-    """Names of layers as the network has them, given with or without the preparation around it.
+    """Full names of layers, which may be given with or without the wrapper around the network.
 
     Raises:
-        ValueError: a name that is no layer of the network, telling similar ones, or one of TorchScript,
-            whose modules show nobody what they give.
+        ValueError: a name is no layer of the network (the message suggests similar ones), or a layer of
+            TorchScript, whose outputs cannot be recorded.
     """
     modules = dict(network.named_modules())
     all_names = [name for name in modules if name]
@@ -39,7 +39,7 @@ def full_names(network: nn.Module, layers: Sequence[str]) -> list[str]:
 
 
 def attribute_at(network: Any, path: str) -> Any:
-    """The attribute at a dotted path such as ``roi_heads.box_predictor``; ``None`` where there is none."""
+    """The attribute at a dotted path such as ``roi_heads.box_predictor``; ``None`` if there is none."""
     for name in path.split("."):
         network = getattr(network, name, None)
     return network
@@ -47,9 +47,9 @@ def attribute_at(network: Any, path: str) -> Any:
 
 @contextmanager
 def recorded(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
-    """Fills the dict with what these layers give, call by call, while the network runs in this thread.
+    """Collects the outputs of these layers, call by call, while the network runs in this thread.
 
-    What a later layer does in place does not change it.
+    Later layers that work in place do not change the collected outputs.
     """
     outputs: dict[str, list[Any]] = {layer: [] for layer in layers}
     mine = get_ident()

@@ -1,4 +1,4 @@
-"""Tasks whose networks say how probable each class is."""
+"""The base of tasks whose networks output logits of classes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from npp.tasks.task import Task, check_images
 
 
 class LogitsTask(Task):
-    """A task whose network gives logits, or probabilities where it ends in a softmax.
+    """A task whose network returns logits, or probabilities if it ends in a softmax.
 
     :meth:`targets` gives the log-probabilities of each picture.
 
     Args:
-        network: frozen as it is.
-        probabilities: whether the network ends in a softmax; ``None`` looks for itself.
-        dim: of the classes in its output.
+        network: the network, which is frozen without a copy.
+        probabilities: whether the network ends in a softmax; ``None`` finds out.
+        dim: dimension of the classes in its output.
     """
 
     def __init__(self, network: nn.Module, *, probabilities: bool | None, dim: int) -> None:
@@ -27,14 +27,14 @@ class LogitsTask(Task):
         self._logits_of = LogitsOf(probabilities, dim)
 
     def _logits_in(self, output: Any) -> Any:
-        """Where the logits are in what the network gives: all of it unless overridden."""
+        """The logits in the output of the network; the whole output unless overridden."""
         return output
 
     def _output(self, images: Tensor) -> Any:
-        """The network's logits or probabilities, if it gives a tensor: its shape is not looked at.
+        """The network's logits or probabilities, of any shape.
 
         Raises:
-            TypeError, ValueError: these are no pictures, or the output has NaN or is infinite.
+            TypeError, ValueError: ``images`` are no pictures, or the output is no tensor or not finite.
         """
         check_images(images)
         self._logits_of.look(images, lambda noise: self._logits_in(self.bare_network(noise)))

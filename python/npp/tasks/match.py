@@ -1,4 +1,4 @@
-"""Outputs and features of any network that must stay what they are."""
+"""A task for any network: its output and features must not change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from npp.torch_state import widened
 
 
 def _of_batch(calls: Sequence[Any], count: int, size: int) -> Any:
-    """What a layer gave for a batch: of its last call, or of one for each ``size`` of the pictures."""
+    """A layer's output for a batch: of its last call, or joined from one call for each ``size`` pictures."""
     are_batches = all(
         isinstance(output, Tensor) and output.ndim > 0 and len(output) == size for output in calls
     )
@@ -42,22 +42,22 @@ def _kl(clean: Tensor, now: Tensor) -> Tensor:
 
 
 def _relative_error(clean: Tensor, now: Tensor) -> Tensor:
-    """Squared error as a part of the clean energy, (N,)."""
+    """Squared error relative to the energy of the clean output, (N,)."""
     error = (now - clean).square().reshape(len(now), -1).sum(1)
     return error / clean.square().reshape(len(now), -1).sum(1).clamp_min(_LEAST_ENERGY)
 
 
 class Match(Task):
-    """Keeps a network's output, and if wanted what some of its layers put out.
+    """Keeps a network's output, and if wanted the outputs of some of its layers.
 
     The loss is the mean of the outputs' distances plus the mean of the layers' relative errors. Targets are
     those of :meth:`targets`: dicts of tensors, ``output`` and the layers' names.
 
     Args:
         model: see :func:`npp.tasks.load_network`, or a network; its output is a tensor with the batch first,
-            or sequences and dicts of such.
+            or sequences and dicts of such tensors.
         distance: ``"kl"`` between softmaxes over dimension 1, the mean over the positions of dense logits;
-            ``"mse"``, squared error as a part of the clean output's energy; ``"auto"``: ``"kl"`` for (N, C)
+            ``"mse"``, squared error relative to the clean output's energy; ``"auto"``: ``"kl"`` for (N, C)
             of at least two classes, else ``"mse"``.
         layers: names of inner layers, as in ``named_modules()``.
         output: whether the output counts.
@@ -87,7 +87,7 @@ class Match(Task):
         self.output = output
 
     def _tensors(self, images: Tensor) -> dict[str, Tensor]:
-        """Everything that is compared, by name."""
+        """All compared tensors by name."""
         with recorded(self.network, self.layers) as inner:
             output = self.run_network(images)
         self.check_output(images, inner, finite=True)

@@ -1,4 +1,4 @@
-"""Mean average precision of detections, as COCO measures it."""
+"""Mean average precision of detections, as defined by COCO."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AveragePrecision:
 
     Predictions: boxes (K, 4) x1, y1, x2, y2 in pixels, labels (K,), scores (K,). Targets: boxes, labels.
     Targets with scores are a detector's own output on the clean picture: boxes without area count on neither
-    side. Against others, real labels, a detection without area is a wrong one.
+    side. With real labels, a detection without area is a wrong one.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class AveragePrecision:
     def update(
         self, predictions: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Tensor]]
     ) -> None:
-        """Adds pictures."""
+        """Adds predictions and targets of pictures."""
         check_predictions(predictions, targets)
 
         def on_cpu(entry: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ class AveragePrecision:
             self._metric.update(detections, truth)
 
     def compute(self) -> dict[str, float]:
-        """``{"map", "map_50", "map_75"}``; NaN while there is no true box."""
+        """``{"map", "map_50", "map_75"}``; NaN as long as there is no true box."""
         with cpu_by_default():
             values = self._metric.compute()
         return {name: float(values[name]) if values[name] >= 0 else math.nan for name in _NAMES}

@@ -22,25 +22,25 @@ from npp.torch_state import device_of
 
 _PACKAGE = "mmdet"
 _PEAK = 255.0
-_TRIAL_SIDE = 64  # side of the picture that shows what a head gives
+_TRIAL_SIDE = 64  # side of the picture for trying a head
 _BOX = 4
 _BACKGROUND = -1  # MMDetection's index of it among classes under a softmax
 
 
 class Sizes(NamedTuple):
-    """How a configuration's test pipeline scales pictures.
+    """The scaling of a configuration's test pipeline.
 
     Attributes:
         sides: two sides in pixels.
-        keep_ratio: the picture's longer side is at most the longer of them, its shorter one at most the
-            shorter; else they are width and height.
+        keep_ratio: whether the sides are limits for the picture's longer and shorter side; else they are
+            width and height.
     """
 
     sides: tuple[int, int]
     keep_ratio: bool
 
     def of(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that a picture is scaled to."""
+        """Height and width that a picture of this size is scaled to."""
         if not self.keep_ratio:
             return self.sides[1], self.sides[0]
         factor = min(
@@ -55,7 +55,7 @@ class MMDetDetector(nn.Module):
 
     Args:
         model: the detector with its own data preprocessor.
-        sizes: how pictures are scaled first; ``None`` for not at all.
+        sizes: how pictures are scaled first; ``None`` for no scaling.
     """
 
     def __init__(self, model: nn.Module, sizes: Sizes | None = None) -> None:
@@ -65,7 +65,7 @@ class MMDetDetector(nn.Module):
         self.class_count = _class_count(model)
 
     def _input(self, image: Tensor) -> Tensor:
-        """(3, H, W) in [0, 1] as the pipeline would give it: scaled, BGR, 0 to 255."""
+        """A picture (3, H, W) in [0, 1] as the pipeline prepares it: scaled, BGR, 0 to 255."""
         size = None if self.sizes is None else self.sizes.of(*image.shape[-2:])
         if size is not None and size != tuple(image.shape[-2:]):
             image = F.interpolate(image[None], size, mode="bilinear", align_corners=False)[0]
@@ -76,7 +76,7 @@ class MMDetDetector(nn.Module):
         images: Sequence[Tensor],
         targets: Sequence[Mapping[str, Tensor]] | None = None,
     ) -> Any:
-        """What the detector's own data preprocessor makes of pictures and boxes."""
+        """The output of the detector's own data preprocessor for pictures and boxes."""
         structures = require("mmdet.structures", _PACKAGE)
         instances = require("mmengine.structures", _PACKAGE).InstanceData
         inputs = [self._input(image) for image in images]
@@ -93,7 +93,7 @@ class MMDetDetector(nn.Module):
                 sample.gt_instances = instances(bboxes=scaled, labels=labels)
             samples.append(sample)
         preprocessor = self.model.data_preprocessor
-        # Moved with the task, the preprocessor has not been told: only the whole model's own to() does that.
+        # The preprocessor only learns of a new device by the model's own to(), not if the task is moved.
         preprocessor._device = inputs[0].device
         return preprocessor({"inputs": inputs, "data_samples": samples}, targets is not None)
 
@@ -118,23 +118,24 @@ class MMDetDetector(nn.Module):
 
 
 class MMDetOneStage(MMDetDetector):
-    """A detector of one stage, whose head gives classes and boxes of all its priors, which are anchors or
-    points: FCOS, RetinaNet, ATSS, SSD and their kin."""
+    """A one-stage detector with a dense output: FCOS, RetinaNet, ATSS, SSD and similar ones.
+
+    Its head outputs classes and boxes of all priors, which are anchors or points."""
 
     def _levels(self, images: Sequence[Tensor]) -> Any:
-        """What the head gives, lists over levels: of class scores, boxes and perhaps centre-nesses."""
+        """The output of the head: lists over levels of class scores, boxes and perhaps centre-nesses."""
         features = self.model.extract_feat(self._data(images)["inputs"])
         return self.model.bbox_head(features)
 
     def _strides(self, levels: Sequence[Tensor]) -> list[float]:
-        """What boxes of each level are divided by: distances in pixels become those in cells."""
+        """Divisors of the boxes of each level, by which distances in pixels become distances in cells."""
         head = self.model.bbox_head
         if type(head.bbox_coder).__name__ != "DistancePointBBoxCoder":
             return [1.0] * len(levels)
         return [float(stride[0]) for stride in head.prior_generator.strides]
 
     def fits(self) -> bool:
-        """Whether the head gives what :meth:`dense` takes apart; it is tried with one small picture."""
+        """Whether the output of the head has the form for :meth:`dense`, tried with one small picture."""
         head = self.model.bbox_head
         with torch.no_grad():
             try:
@@ -153,9 +154,9 @@ class MMDetOneStage(MMDetDetector):
                 return False
 
     def dense(self, images: Tensor) -> Dense:
-        """Logits (N, P, K), boxes (N, P, 4) and, where the head has them, centre-nesses (N, P, 1).
+        """Logits (N, P, K), boxes (N, P, 4) and, if the head has them, centre-nesses (N, P, 1).
 
-        Boxes are as the head gives them, as changes of its anchors or as distances; those in cells.
+        Boxes are in the form of the head: changes of anchors, or distances in cells.
         """
         levels = self._levels(list(images.unbind()))
         strides = self._strides(levels[1])
@@ -168,9 +169,9 @@ class MMDetOneStage(MMDetDetector):
         return {**dense, "centres": _flattened(centres, 1)} if centres else dense
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
-        """Change of all priors (N,): KL of the classes, and of the boxes as far as something was there.
+        """Change (N,) of all priors: the KL of classes and centre-nesses, and the change of boxes.
 
-        Boxes count by the smooth L1 distance of what the head says of them, centre-nesses by their KL.
+        The change of a box is the smooth L1 distance in the form of the head, weighted by the clean scores.
         """
         return dense_divergence(
             classes=(clean["logits"], now["logits"]),
@@ -187,21 +188,21 @@ def _total(value: Any) -> Tensor:
 
 
 def _centres(levels: Any) -> list[tuple[Tensor, Tensor]]:
-    """Centre-nesses of each level with its scores; none where the head has none."""
+    """Centre-nesses of each level; empty if the head has none."""
     if len(levels) < 3 or levels[2] is None or levels[2][0] is None:
         return []
     return list(zip(levels[2], levels[0], strict=True))
 
 
 def _flattened(levels: Sequence[Tensor], width: int) -> Tensor:
-    """(N, priors, width) of all levels (N, priors of a cell * width, h, w)."""
+    """All levels (N, priors of a cell * width, h, w), joined to (N, priors, width)."""
     return torch.cat([level.movedim(1, -1).reshape(len(level), -1, width) for level in levels], 1)
 
 
 def _class_count(model: Any) -> int | None:
     for path in ("bbox_head", "roi_head.bbox_head"):
         heads = attribute_at(model, path)
-        first = heads[0] if isinstance(heads, nn.ModuleList) else heads  # cascades have a list of them
+        first = heads[0] if isinstance(heads, nn.ModuleList) else heads  # cascades have a list of heads
         count = getattr(first, "num_classes", None)
         if isinstance(count, int):
             return count
@@ -209,7 +210,7 @@ def _class_count(model: Any) -> int | None:
 
 
 def _test_sizes(config: Any) -> Sizes | None:
-    """The sizes of a configuration's test pipeline; ``None`` where it scales nothing."""
+    """The scaling of a configuration's test pipeline; ``None`` if it does not scale."""
     for step in config.get("test_pipeline", ()):
         if str(step.get("type", "")).rpartition(".")[2] == "Resize" and step.get("scale") is not None:
             return Sizes(tuple(step["scale"]), bool(step.get("keep_ratio", False)))
@@ -217,7 +218,7 @@ def _test_sizes(config: Any) -> Sizes | None:
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """Configuration and checkpoint; the latter may have colons of its own."""
+    """Configuration and checkpoint of a name; the checkpoint may contain colons."""
     head, mark, tail = rest.partition(".py")
     if mark and (not tail or tail[0] == ":"):
         return head + mark, tail[1:]
@@ -287,7 +288,7 @@ def format_of(network: nn.Module) -> InputFormat:
 
 
 def plain_network(network: nn.Module) -> nn.Module:
-    """Raises ValueError: a detector has no logits of whole pictures."""
+    """Always raises ValueError, for a detector has no logits of whole pictures."""
     raise ValueError(
         f"{type(network).__name__} of MMDetection is a detector: only the task detection takes it"
     )
@@ -298,10 +299,10 @@ def detector(network: nn.Module, format: InputFormat) -> nn.Module:  # noqa: A00
 
     Args:
         network: the detector, or what :func:`load` gave.
-        format: must be the plain one.
+        format: the plain format.
 
     Raises:
-        ValueError: another format: these detectors fit pictures by themselves.
+        ValueError: ``format`` is another one, for these detectors resize pictures themselves.
     """
     if format != InputFormat():
         raise ValueError(f"input goes not with {_PACKAGE}: its detectors fit pictures by themselves")

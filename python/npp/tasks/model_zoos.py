@@ -1,4 +1,4 @@
-"""What torchvision and timm have in common: lists of models, and weights by download or from a file."""
+"""Common code for torchvision and timm: lists of models, and weights by download or from a file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from npp.weight_files import read_torch_file
 
 
 def is_weights_file(weights: str) -> bool:
-    """Whether a name of weights is that of a file."""
+    """Whether the name of weights is a file name."""
     return weights.endswith((".pth", ".pt", ".bin", ".safetensors"))
 
 
 def take_weights(network: nn.Module, path: str) -> None:
-    """Gives a network the weights of a file, torch's or safetensors.
+    """Loads the weights of a file of torch or safetensors into a network.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is damaged, or has weights of another network.
+        OSError: the file cannot be read.
+        ValueError: the file is damaged, or has weights of another network.
     """
     try:
         if path.endswith(".safetensors"):
@@ -33,14 +33,14 @@ def take_weights(network: nn.Module, path: str) -> None:
         network.load_state_dict(state)
     except (OSError, MemoryError):
         raise  # which are not what the file holds
-    except Exception as error:  # of damaged files torch says anything, from KeyError to UnpicklingError
+    except Exception as error:  # torch may raise anything for damaged files, from KeyError to UnpicklingError
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} has no weights for {type(network).__name__}: {reason}") from None
 
 
 @contextmanager
 def explained_download(spec: str) -> Iterator[None]:
-    """What hinders a package from downloading weights is told with what they are of, and the way without."""
+    """Explains errors of downloads within the block: names the weights, and how to do without them."""
     try:
         yield
     except OSError as error:
@@ -51,6 +51,6 @@ def explained_download(spec: str) -> Iterator[None]:
 
 
 def no_such_model(package: str, name: str, path: str, models: Any) -> str:
-    """What a package's list of models says of a name that it does not have."""
+    """The message about a name that a package's list of models lacks."""
     hint = did_you_mean(name, models.list_models())
     return f"{package} has no model {name!r}; {path}.list_models() names them{hint}"

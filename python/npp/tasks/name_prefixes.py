@@ -1,4 +1,4 @@
-"""Names ``PREFIX:REST`` of networks, and the modules that load them, by the prefix."""
+"""The modules that load networks of names ``PREFIX:REST``, by prefix."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from npp.tasks.input_format import InputFormat
 
 Loaded = tuple[nn.Module, InputFormat]
 
-# The modules import what they are named after only when a name is asked for.
+# The modules import their packages only when a network is loaded.
 _LOADERS = {
     "torchvision": "npp.tasks.torchvision_networks",
     "timm": "npp.tasks.timm_networks",
     "onnx": "npp.tasks.onnx_files",
 }
-# By the package that the networks are from, which is the prefix of their names too.
+# By package, whose name is also the prefix.
 _ADAPTERS = {
     "mmdet": "npp.tasks.mmdet_detector",
     "transformers": "npp.tasks.hugging_face",
     "ultralytics": "npp.tasks.yolo",
 }
-#: What a name looks like, for messages.
+#: The forms of names, for messages.
 FORMS = {
     "torchvision": "torchvision:NAME[:WEIGHTS]",
     "timm": "timm:NAME[:WEIGHTS]",
@@ -36,36 +36,36 @@ FORMS = {
 
 
 class Loader(Protocol):
-    """A module that loads networks, ready to judge."""
+    """A module that loads networks for tasks."""
 
     def load(self, rest: str) -> Loaded:
-        """A network by what stands behind the prefix, and the input that it wants."""
+        """A network by the part of its name after the prefix, and its input format."""
 
 
 class Adapter(Protocol):
-    """A module for networks of a package that come by name or as they are, and are made fit for a task."""
+    """A module that adapts networks of a package, given by name or as modules, to tasks."""
 
     def load(self, rest: str) -> Loaded:
-        """The package's own network by what stands behind the prefix, and the input that it wants."""
+        """The package's own network by the part of its name after the prefix, and its input format."""
 
     def is_network(self, network: nn.Module) -> bool:
-        """Whether this is one that the package understands, rather than any module of it."""
+        """Whether this is a whole network of the package, and not just any of its modules."""
 
     def format_of(self, network: nn.Module) -> InputFormat:
-        """What is known of the input of a network that somebody made; ``input`` may change it."""
+        """The input format of a given network as far as it is known; ``input`` may change it."""
 
     def plain_network(self, network: nn.Module) -> nn.Module:
         """The network with logits as its output, for tasks other than detection.
 
         Raises:
-            ValueError: it has none.
+            ValueError: the network has none.
         """
 
     def detector(self, network: nn.Module, format: InputFormat) -> nn.Module:  # noqa: A002
         """The network behind the interface of :class:`npp.tasks.Detector`.
 
         Raises:
-            ValueError: it is no detector.
+            ValueError: the network is no detector.
         """
 
 
@@ -74,7 +74,7 @@ def _adapter(package: str) -> Adapter | None:
 
 
 def loader_of_name(model: str) -> tuple[Loader, str] | None:
-    """The module that loads this name, and the rest of the name; ``None`` where it is another kind."""
+    """The module that loads this name, and the rest of the name; ``None`` if there is none."""
     prefix, _, rest = model.partition(":")
     if prefix not in _LOADERS or not rest:
         return None
@@ -82,7 +82,7 @@ def loader_of_name(model: str) -> tuple[Loader, str] | None:
 
 
 def adapter_of_name(model: str) -> tuple[Adapter, str] | None:
-    """The package's module, and the rest of the name; ``None`` where it is another kind."""
+    """The package's module, and the rest of the name; ``None`` if there is none."""
     package, _, rest = model.partition(":")
     adapter = _adapter(package) if rest else None
     return None if adapter is None else (adapter, rest)

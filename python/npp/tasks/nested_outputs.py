@@ -1,4 +1,4 @@
-"""Tensors within what a network gives: one alone, or sequences, dicts and dataclasses of them."""
+"""Tensors in outputs of networks: a single one, or sequences, dicts and dataclasses of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
     """Floating tensors of a network's output by name: one tensor, or sequences, dicts, dataclasses of them.
 
     Raises:
-        TypeError: there is none.
+        TypeError: the output has no such tensor.
     """
     tensors = dict(floats_within(output, name))
     if not tensors:
@@ -25,9 +25,9 @@ def tensors_of(output: Any, name: str = "output") -> dict[str, Tensor]:
 
 
 def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """What a network gave with each tensor changed; mappings become dicts, lists and tuples lists.
+    """A network's output with ``change`` applied to each tensor; mappings become dicts, sequences lists.
 
-    What is none of these is left as it is.
+    Other values are not changed.
     """
     if isinstance(output, Tensor):
         return change(output)
@@ -39,7 +39,7 @@ def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def floats_within(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    """Floating tensors of a network's output with their names; none where there are none."""
+    """Floating tensors of a network's output with their names, if there are any."""
     output = _fields(output)
     if isinstance(output, Tensor):
         if output.is_floating_point():
@@ -53,7 +53,7 @@ def floats_within(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def _fields(output: Any) -> Any:
-    """A dataclass that is no mapping, as those of transformers are, by its fields; all else as it is."""
+    """A dataclass as a dict of its fields; mappings, such as outputs of transformers, are not changed."""
     if not dataclasses.is_dataclass(output) or isinstance(output, (type, Mapping)):
         return output
     return {field.name: getattr(output, field.name, None) for field in dataclasses.fields(output)}

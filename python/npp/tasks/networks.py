@@ -1,4 +1,4 @@
-"""Networks by name: from packages with weights, torchvision, timm, ONNX files or a function of one's own."""
+"""Networks by name, from packages, ONNX files or a user's own function."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from npp.tasks.python_objects import made_by_function, names_function
 
 
 def load_raw(spec: str, argument: str = "model") -> Loaded:
-    """The network without its preparation, and the input that it wants.
+    """The network without its preparation, and its input format.
 
     Args:
         spec: see :func:`load_network`.
-        argument: what a message about a name of no known form calls it.
+        argument: name of the argument in the message about an unknown form.
 
     Raises:
         As :func:`load_network`.
     """
     if names_function(spec):
-        return made_by_function(spec), InputFormat()  # somebody else's, who may go on using it
+        return made_by_function(spec), InputFormat()  # not copied, for the caller decides that
     with plain_torch():
         if spec in efficientnet_lite.NAMES:
             return efficientnet_lite.load(spec)
@@ -58,26 +58,26 @@ def load_network(spec: str) -> nn.Module:
             - ``python:package.module:function``: what the function returns, fed with [0, 1].
 
     Returns:
-        The network, on the CPU unless a function of one's own puts it elsewhere.
+        The network, on the CPU unless a user's own function puts it elsewhere.
 
     Raises:
-        ValueError: none of these.
+        ValueError: ``spec`` has none of these forms.
         OSError: a file cannot be read, or weights cannot be downloaded.
-        ModuleNotFoundError: a package is missing; the message tells what to install.
+        ModuleNotFoundError: a package is missing; the message says what to install.
     """
     return Prepared(*load_raw(spec))
 
 
 def private_network(network: str | nn.Module, argument: str = "model") -> Loaded:
-    """A network that nobody else uses, as it is, and the input that it wants.
+    """A network of its own for a task, and its input format.
 
     Args:
-        network: as for :func:`load_network`, or a network. That one is copied, and so is what a function
-            gives, for somebody may go on using it.
-        argument: what a message about a name of no known form calls it.
+        network: a name as for :func:`load_network`, or a network. A network is copied, also one that a
+            function returns, for the caller may go on using it.
+        argument: name of the argument in the message about an unknown form.
 
     Raises:
-        As :func:`load_network`; TypeError: a network that cannot be copied.
+        As :func:`load_network`; TypeError: the network cannot be copied.
     """
     if isinstance(network, str):
         if not names_function(network):
@@ -87,19 +87,19 @@ def private_network(network: str | nn.Module, argument: str = "model") -> Loaded
 
 
 def own_network(model: str | nn.Module) -> Loaded:
-    """A network that nobody else uses, without its preparation, and the input that it wants.
+    """A network of its own for a task, without its preparation, and its input format.
 
     Args:
-        model: as for :func:`load_network`, or a network, which is copied; one of transformers or Ultralytics
-            gives its logits.
+        model: a name as for :func:`load_network`, or a network, which is copied; those of transformers or
+            Ultralytics return their logits.
 
     Raises:
-        TypeError: neither of these, or a network that cannot be copied.
+        TypeError: ``model`` is neither of these, or cannot be copied.
     """
     if not isinstance(model, (str, nn.Module)):
         raise TypeError(f"model must be a name or a torch.nn.Module, not {type(model).__name__}")
     network, input_format = private_network(model)
-    is_loaded = isinstance(model, str) and not names_function(model)  # which gave its logits already
+    is_loaded = isinstance(model, str) and not names_function(model)  # returns logits already
     adapter = None if is_loaded else adapter_of_network(network)
     if adapter is None:
         return network, input_format
@@ -115,11 +115,11 @@ def resolve_network(
     model: str | nn.Module,
     settings: InputSettings | None = None,
 ) -> nn.Module:
-    """A task's ``model`` and ``input`` settings as one network on pictures in [0, 1] that nobody else uses.
+    """The network for a task's ``model`` and ``input`` settings: a copy that takes pictures in [0, 1].
 
     Args:
-        model: as for :func:`load_network`, or a network; that one is fed with [0, 1] unless ``settings``
-            says otherwise.
+        model: a name as for :func:`load_network`, or a network; a network gets pictures in [0, 1] unless
+            ``settings`` change that.
         settings: attributes of :class:`InputFormat` that replace the network's own.
     """
     network, input_format = own_network(model)

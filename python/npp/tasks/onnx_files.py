@@ -29,8 +29,8 @@ class FixedBatch(nn.Module):
     """Runs a network whose graph is fixed to batches of one size on any batch.
 
     Args:
-        network: gives a tensor or several, with the pictures first.
-        size: pictures that it takes at once.
+        network: returns a tensor or several, with the pictures first.
+        size: number of pictures in its batches.
     """
 
     def __init__(self, network: nn.Module, size: int = 1) -> None:
@@ -39,7 +39,7 @@ class FixedBatch(nn.Module):
         self.size = size
 
     def forward(self, images: Tensor) -> Any:
-        """Outputs of the pictures (N, ...), joined along the batch."""
+        """Outputs for the pictures (N, ...), joined along the batch."""
         filled = torch.cat([images, images[-1:].expand(-len(images) % self.size, *images.shape[1:])])
         outputs = [self.network(batch) for batch in torch.split(filled, self.size)]
         if isinstance(outputs[0], Tensor):
@@ -47,20 +47,20 @@ class FixedBatch(nn.Module):
         return tuple(self._joined(batches, len(images)) for batches in zip(*outputs, strict=True))
 
     def _joined(self, batches: Sequence[Tensor], count: int) -> Tensor:
-        """An output of all batches without what fills the last one; one without a batch stays."""
+        """An output of all batches, without the padding of the last one; outputs without a batch stay."""
         joined = torch.cat(list(batches))
         return joined[:count] if len(joined) == len(batches) * self.size else joined
 
 
 class _Sides(fx.Interpreter):
-    """Runs a network and notes to which sides its nodes reshape."""
+    """Runs a network and notes the shapes of its reshape nodes."""
 
     def __init__(self, network: fx.GraphModule) -> None:
         super().__init__(network)
         self.sides: dict[fx.Node, list[int]] = {}
 
     def run_node(self, node: fx.Node) -> Any:
-        """What the node gives."""
+        """The output of the node."""
         sides = node.args[1] if _is(node, self.module, "OnnxReshape") else None
         if isinstance(sides, fx.Node):
             self.sides[node] = self.env[sides].tolist()
@@ -73,7 +73,7 @@ def _is(node: fx.Node, network: nn.Module, kind: str) -> bool:
 
 
 def _stored(network: fx.GraphModule, kind: str) -> Iterator[tuple[fx.Node, Tensor]]:
-    """Nodes of a kind whose second input the file holds, with it."""
+    """Nodes of a kind whose second input is stored in the file, with that input."""
     for node in network.graph.nodes:
         second = node.args[1] if _is(node, network, kind) else None
         if isinstance(second, fx.Node) and second.op == "get_attr":
@@ -81,7 +81,7 @@ def _stored(network: fx.GraphModule, kind: str) -> Iterator[tuple[fx.Node, Tenso
 
 
 def _replace(network: fx.GraphModule, new: Mapping[fx.Node, nn.Module]) -> None:
-    """Puts modules of one input in the place of others."""
+    """Replaces nodes by modules with a single input."""
     for node, module in new.items():
         network.set_submodule(str(node.target), module)
         node.args = node.args[:1]
@@ -91,7 +91,7 @@ def _replace(network: fx.GraphModule, new: Mapping[fx.Node, nn.Module]) -> None:
 
 
 def _write_in_what_is_stored(network: fx.GraphModule) -> None:
-    """Writes sides and indices that the file holds into the modules that use them."""
+    """Writes sides and indices that are stored in the file into the modules that use them."""
     new: dict[fx.Node, nn.Module] = {
         node: Reshape(sides.tolist()) for node, sides in _stored(network, "OnnxReshape")
     }
@@ -103,12 +103,12 @@ def _write_in_what_is_stored(network: fx.GraphModule) -> None:
 
 
 def fix_sides(network: nn.Module, shape: Sequence[int]) -> None:
-    """Writes into a network what its nodes reshape to, where its file lets them compute it.
+    """Replaces the computed shapes of reshape nodes by constants.
 
     Args:
-        network: of :func:`convert_onnx`, changed in place. No shape in it may depend on the values of its
-            input.
-        shape: of its input, from now on the only one.
+        network: a network of :func:`convert_onnx`, changed in place. No shape in it may depend on the values
+            of its input.
+        shape: shape of its input, from now on the only one.
     """
     if isinstance(network, fx.GraphModule):
         run = _Sides(network)
@@ -118,19 +118,19 @@ def fix_sides(network: nn.Module, shape: Sequence[int]) -> None:
 
 
 def _mend_modules(network: nn.Module) -> None:
-    """Mends modules of onnx2torch that do not fit, or replaces them by those of this package."""
+    """Corrects or replaces modules of onnx2torch that do not work here."""
     for name, module in list(network.named_modules()):
         kind, attributes = type(module).__name__, vars(module)
         if kind == "OnnxSlice":
             network.set_submodule(name, Slice())
         elif kind == "OnnxSplit13":
             network.set_submodule(name, Split(attributes["axis"], attributes["num_splits"]))
-        elif isinstance(module, nn.LayerNorm):  # onnx2torch goes by a shape that the graph may leave open
+        elif isinstance(module, nn.LayerNorm):  # onnx2torch uses a shape that the graph may leave open
             module.normalized_shape = tuple(module.weight.shape)
 
 
 def convert_model(model: Any) -> nn.Module:
-    """The network of an ``onnx.ModelProto``: a tensor, or a sequence of them if it has several outputs.
+    """The network of an ``onnx.ModelProto``; it returns a tensor, or a sequence for several outputs.
 
     Raises:
         ValueError: onnx2torch lacks an operator, or cannot convert what the graph does with one.
@@ -139,7 +139,7 @@ def convert_model(model: Any) -> nn.Module:
     make_convertible(model)
     try:
         network: nn.Module = convert(model)
-    except Exception as error:  # its converters look things up and assert without words of their own
+    except Exception as error:  # its converters raise lookup and assertion errors without messages
         raise ValueError(f"onnx2torch cannot convert it: {type(error).__name__}: {error}") from error
     _mend_modules(network)
     if isinstance(network, fx.GraphModule):
@@ -148,24 +148,24 @@ def convert_model(model: Any) -> nn.Module:
 
 
 class ChannelsLast(nn.Module):
-    """Feeds pictures (N, C, H, W) to a network that takes (N, H, W, C), as TensorFlow's exports do."""
+    """Wraps a network that takes (N, H, W, C), as exports of TensorFlow do, to take (N, C, H, W)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Any:
-        """The network's output for pictures (N, C, H, W)."""
+        """The output of the network for pictures (N, C, H, W)."""
         return self.network(images.permute(0, 2, 3, 1))
 
 
 class OnnxFile(NamedTuple):
-    """What an ONNX file holds.
+    """The contents of an ONNX file.
 
     Attributes:
-        network: gives a tensor, or a sequence of them if there are several outputs.
-        shape: of the first input, ``None`` where it is free.
-        outputs: names in order.
+        network: returns a tensor, or a sequence for several outputs.
+        shape: shape of the first input, with ``None`` for free sides.
+        outputs: names of the outputs in order.
         bytes: whether the first input has samples of 8 bits.
     """
 
@@ -180,8 +180,8 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, has several inputs or one of neither floats nor 8 bits, or onnx2torch
-            cannot convert it.
+        ValueError: the file is damaged, has several inputs or one that is neither floating nor 8 bits, or
+            onnx2torch cannot convert it.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no ONNX file {str(path)!r}")
@@ -191,7 +191,7 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
         stored = {tensor.name for tensor in model.graph.initializer}
         inputs = [value for value in model.graph.input if value.name not in stored]
         first = inputs[0].type.tensor_type
-    except Exception as error:  # protobuf's own kinds, and whatever a damaged file makes of the rest
+    except Exception as error:  # protobuf's errors, and others for damaged files
         raise ValueError(f"{path} is no ONNX file with an input, or a damaged one: {error}") from None
     shape = tuple(side.dim_value or None for side in first.shape.dim)
     outputs = tuple(value.name for value in model.graph.output)
@@ -210,16 +210,17 @@ def convert_onnx(path: str | os.PathLike[str]) -> OnnxFile:
 
 
 def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
-    """A network from an ONNX file for any batch, the input that it wants, and the names of its outputs.
+    """A network from an ONNX file for batches of any size, its input format, and the names of its outputs.
 
-    A file whose pictures are (N, H, W, C) is fed so, and one that takes 8 bits gets values up to 255.
+    Inputs (N, H, W, C) are supported, and an input of 8 bits gets values up to 255.
 
     Args:
         path: ``~`` and environment variables are expanded.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, takes no picture or more than that, or onnx2torch cannot convert it.
+        ValueError: the file is damaged, its input is not one batch of pictures, or onnx2torch cannot convert
+            it.
     """
     onnx_file = convert_onnx(named_path(path))
     network, shape = for_judging(onnx_file.network), onnx_file.shape
@@ -239,23 +240,23 @@ def load_onnx(path: str) -> tuple[nn.Module, InputFormat, tuple[str, ...]]:
 
 
 def load(rest: str) -> Loaded:
-    """A network by the path of its file, and its input; see :func:`load_onnx`."""
+    """A network by the path of its file, and its input format; see :func:`load_onnx`."""
     return load_onnx(rest)[:2]
 
 
 def prepared_for(
     network: nn.Module, own: InputFormat, settings: InputSettings | None, model: object
 ) -> Prepared:
-    """A network behind what settings make of its input; a file's takes the size that they gave it.
+    """A network with its preparation; that of an ONNX file is fixed to the size in the settings.
 
     Args:
-        network: of ``model``.
-        own: the input that it wants by itself.
-        settings: attributes that replace the input's own.
-        model: as it was given; what is no ONNX file takes any size.
+        network: the network of ``model``.
+        own: its own input format.
+        settings: attributes that replace those of ``own``.
+        model: the given model; all but ONNX files take any size.
 
     Raises:
-        ValueError: wrong settings, or a size that a file was not written for and does not take.
+        ValueError: the settings are wrong, or their size does not fit the file.
     """
     prepared = Prepared(network, own.changed(settings))
     if isinstance(model, str) and model.startswith("onnx:"):
@@ -268,7 +269,7 @@ def _check_other_size(prepared: Prepared, input_format: InputFormat, model: str)
     if input_format.size is None or size == input_format.size:
         return
     height, width = (side or 1 for side in input_format.size)
-    if size is None:  # the pictures' own, which is any
+    if size is None:  # the size of the pictures, which may be any
         height, width = 2 * height, 2 * width
     try:
         with torch.no_grad():

@@ -1,7 +1,7 @@
-"""Graphs of ONNX files, written anew where onnx2torch cannot read them as they are.
+"""Rewriting of ONNX graphs that onnx2torch cannot read as they are.
 
-onnx2torch knows operators up to opset 17. Most later versions of them only allow further types, so that a
-graph of a later opset mostly says the same in the words of opset 17.
+onnx2torch knows operators up to opset 17. Most later versions of operators only allow further types, so that
+most graphs of later opsets have the same meaning with the operators of opset 17.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from npp.extras import require
 _LAST_READ = 17  # the last opset that onnx2torch reads
 _LAST_COMPARED = 28  # the last one whose operators were compared with those of opset 17
 _DEFAULT_DOMAINS = ("", "ai.onnx")
-# Operators whose versions after opset 17 mean the same, unless a node has an attribute or input that is new.
+# Operators whose later versions mean the same, unless a node has a new attribute or input.
 _SAME = frozenset(
     {
         "Acos",
@@ -68,12 +68,12 @@ _SAME = frozenset(
         "Unsqueeze",
     }
 )
-# Their axes became an input in opset 18.
+# Reductions whose axes became an input in opset 18.
 _REDUCTIONS = frozenset(
     f"Reduce{kind}" for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
 )
-# Attributes that opset 17 lacks, with values that mean what it does without them; ``None`` stands for any,
-# for they concern types of numbers that no network here has, or say the number of outputs again.
+# Attributes that opset 17 lacks, with values that do not change the meaning; ``None`` stands for any value,
+# for these concern types that no network here has, or repeat the number of outputs.
 _NEW_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "AveragePool": {"dilations": {1}},
     "Cast": {"saturate": None, "round_mode": None},
@@ -100,9 +100,9 @@ def _same_padding(node: Any) -> Iterator[int]:
 
 
 def make_padding_explicit(model: Any) -> None:
-    """Writes what ``auto_pad`` means into the nodes where it does not depend on the picture's size.
+    """Replaces ``auto_pad``, which onnx2torch refuses, by explicit padding.
 
-    onnx2torch refuses it. With a stride the padding depends on the size, so such nodes are left.
+    With a stride the padding depends on the size of the picture, so such nodes are not changed.
 
     Args:
         model: an ``onnx.ModelProto``, changed in place.
@@ -119,7 +119,7 @@ def make_padding_explicit(model: Any) -> None:
 
 
 def _stored_numbers(model: Any) -> dict[str, list[int]]:
-    """Whole numbers that the file holds, by name."""
+    """Whole numbers that are stored in the file, by name."""
     onnx = require("onnx", "an ONNX file")
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     numbers = {}
@@ -136,9 +136,9 @@ def _stored_numbers(model: Any) -> dict[str, list[int]]:
 
 
 def drop_identities(model: Any) -> None:
-    """Takes Identity nodes out of the graph, except those that name an output of the whole.
+    """Removes Identity nodes, except those that name an output of the graph.
 
-    torch's exporter writes one where two weights are equal, and onnx2torch finds no weight behind it.
+    torch's exporter writes one if two weights are equal, and onnx2torch finds no weight through it.
 
     Args:
         model: an ``onnx.ModelProto``, changed in place.
@@ -163,7 +163,7 @@ def _opset(model: Any) -> int:
 
 
 def _since(kind: str, opset: int) -> int:
-    """The opset that an operator's version in another is from; that one itself for an unknown operator."""
+    """The opset in which an operator's version was introduced; ``opset`` for an unknown operator."""
     defs = require("onnx", "an ONNX file").defs
     try:
         return int(defs.get_schema(kind, opset).since_version)
@@ -172,7 +172,7 @@ def _since(kind: str, opset: int) -> int:
 
 
 def _value(attribute: Any) -> Any:
-    """The value of a node's attribute, hashable: a sequence of equal numbers is one of them."""
+    """The value of a node's attribute, hashable; a sequence of equal numbers becomes one number."""
     value = require("onnx", "an ONNX file").helper.get_attribute_value(attribute)
     if not isinstance(value, Sequence) or isinstance(value, bytes):
         return value
@@ -180,7 +180,7 @@ def _value(attribute: Any) -> Any:
 
 
 def _is_of_opset_17(node: Any) -> bool:
-    """Whether a node of :data:`_SAME` has nothing that opset 17 lacks; takes out what says nothing."""
+    """Whether a node of :data:`_SAME` is valid in opset 17, after attributes without meaning are removed."""
     for name, silent in _NEW_ATTRIBUTES.get(node.op_type, {}).items():
         attribute = _attributes(node).get(name)
         if attribute is None:
@@ -192,7 +192,7 @@ def _is_of_opset_17(node: Any) -> bool:
 
 
 def _reduction(node: Any, stored: Mapping[str, list[int]]) -> bool:
-    """Writes the axes of a reduction as an attribute; whether they are stored and something is reduced."""
+    """Writes the axes of a reduction as an attribute; returns whether they are stored and not empty."""
     names = [name for name in node.input[1:] if name]
     if any(name not in stored for name in names):
         return False
@@ -209,14 +209,14 @@ def _reduction(node: Any, stored: Mapping[str, list[int]]) -> bool:
 
 
 def _scalar(model: Any, value: float, name: str) -> str:
-    """Stores a number, and says its name."""
+    """Stores a number in the graph and returns its name."""
     array = np.array(value, np.float32)
     model.graph.initializer.append(require("onnx", "an ONNX file").numpy_helper.from_array(array, name))
     return name
 
 
 def _gelu(model: Any, node: Any) -> list[Any]:
-    """Nodes of opset 17 that compute what a Gelu does: x / 2 * (1 + erf(x / sqrt(2))), or with a tanh."""
+    """Nodes of opset 17 that compute a Gelu: x / 2 * (1 + erf(x / sqrt(2))), or its form with tanh."""
     make = require("onnx", "an ONNX file").helper.make_node
     x, y = node.input[0], node.output[0]
     attributes = _attributes(node)
@@ -239,7 +239,7 @@ def _gelu(model: Any, node: Any) -> list[Any]:
 
 
 def _in_opset_17(model: Any, node: Any, stored: Mapping[str, list[int]], opset: int) -> list[Any]:
-    """Nodes that say in opset 17 what one of a later opset says; none where that is not known."""
+    """Nodes of opset 17 with the meaning of a node of a later opset; empty if unknown."""
     since = _since(node.op_type, opset)
     if node.domain not in _DEFAULT_DOMAINS or since <= _LAST_READ:
         return [node]
@@ -253,13 +253,13 @@ def _in_opset_17(model: Any, node: Any, stored: Mapping[str, list[int]], opset: 
 
 
 def lower_opset(model: Any) -> None:
-    """Writes a graph of a later opset in that of opset 17.
+    """Rewrites a graph of a later opset with the operators of opset 17.
 
     Args:
         model: an ``onnx.ModelProto``, changed in place.
 
     Raises:
-        ValueError: a node says what opset 17 cannot; it names the operators.
+        ValueError: operators have no equivalent in opset 17; the message names them.
     """
     opset = _opset(model)
     if opset <= _LAST_READ:
@@ -280,13 +280,13 @@ def lower_opset(model: Any) -> None:
 
 
 def _lacks(kinds: set[str], opset: int) -> str:
-    """What is said of operators that cannot be converted."""
+    """The message about operators that cannot be converted."""
     advice = f"; export it with opset_version={_LAST_READ}" if opset > _LAST_READ else ""
     return f"onnx2torch lacks {', '.join(sorted(kinds))} of opset {opset}{advice}"
 
 
 def check_operators(model: Any) -> None:
-    """Raises ValueError where onnx2torch has no converter for an operator; it names all of these."""
+    """Raises ValueError unless onnx2torch can convert all operators; the message names the others."""
     find = require("onnx2torch.node_converters", "an ONNX file").get_converter
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     lacking = set()
@@ -300,14 +300,14 @@ def check_operators(model: Any) -> None:
 
 
 def _known_as(node: Any) -> str:
-    """What onnx2torch calls a node."""
+    """The description by which onnx2torch looks up a node."""
     return f"{node.domain}/{node.name.replace('.', '/')}".lstrip("/")
 
 
 def _name_nodes(model: Any) -> None:
-    """Gives nodes a name that lack one of their own: onnx2torch makes names up, and may call two the same.
+    """Names the nodes that have no unique name, for the names that onnx2torch invents may collide.
 
-    Others keep theirs, by which layers and weights are known.
+    Other nodes keep their names, by which layers and weights are addressed.
     """
     nodes = model.graph.node
     counts = Counter(_known_as(node) for node in nodes)
@@ -322,13 +322,13 @@ def _name_nodes(model: Any) -> None:
 
 
 def make_convertible(model: Any) -> None:
-    """Writes a graph so that onnx2torch can read it, with the same meaning.
+    """Rewrites a graph, with the same meaning, so that onnx2torch can read it.
 
     Args:
         model: an ``onnx.ModelProto``, changed in place.
 
     Raises:
-        ValueError: it has operators that onnx2torch lacks; it names them and the opset.
+        ValueError: the graph has operators that onnx2torch lacks; the message names them and the opset.
     """
     drop_identities(model)
     lower_opset(model)

@@ -1,4 +1,4 @@
-"""Modules that stand in for those of onnx2torch."""
+"""Modules that replace some of onnx2torch's."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Reshape(nn.Module):
         self.sides = tuple(sides)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` with these sides; 0 stands for the side that is there, -1 for what is left."""
+        """``x`` with these sides; 0 keeps a side, -1 takes the rest."""
         return x.reshape([x.shape[i] if side == 0 else side for i, side in enumerate(self.sides)])
 
     def extra_repr(self) -> str:
-        """The sides."""
+        """The sides, for the printed module."""
         return str(self.sides)
 
 
@@ -66,6 +66,6 @@ class Split(nn.Module):
         self.dim, self.parts = dim, parts
 
     def forward(self, x: Tensor, sides: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Parts of these sides; without them equal ones, of which the last may be smaller."""
+        """Parts of these sizes; without ``sides`` equal ones, of which the last may be smaller."""
         side = -(-x.shape[self.dim] // self.parts) if sides is None else sides.tolist()
         return torch.split(x, side, self.dim)

@@ -1,4 +1,4 @@
-"""Models of MMDetection, MMPretrain and their kin: from a configuration and weights to a network."""
+"""Models of MMDetection, MMPretrain and related packages, from configurations and checkpoints."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import nn
 
 from npp.extras import require
 
-#: Instead of a checkpoint: random weights, and nothing is downloaded.
+#: Stands in place of a checkpoint for random weights without any download.
 UNTRAINED = "none"
 
 
 def _statistic(owner: Any, name: str) -> Any:
-    """What a checkpoint may ask of a class by name: the four functions of a log's history, nothing else."""
+    """An attribute that a checkpoint may look up by name: one of four functions of a log's history."""
     history = require("mmengine.logging", "a checkpoint of mmengine").HistoryBuffer
     if owner is not history or name not in ("min", "max", "mean", "current"):
         raise ValueError(f"the checkpoint asks for {name!r} of {owner!r}, which no log of mmengine has")
@@ -27,10 +27,10 @@ def _statistic(owner: Any, name: str) -> Any:
 
 
 def allow_checkpoints() -> None:
-    """Lets torch read what mmengine puts into its checkpoints beside tensors: its log, numbers as arrays.
+    """Lets torch load what mmengine puts into its checkpoints besides tensors: logs and arrays.
 
-    ``torch.load`` refuses them by default since torch 2.6. Nothing of it can run code: where a checkpoint
-    names ``getattr``, torch is given a function that finds the statistics of a log alone.
+    ``torch.load`` refuses these by default since torch 2.6. None of them can run code: for ``getattr``, which
+    a checkpoint may name, torch gets a function that only finds the statistics of a log.
     """
     if torch.__version__ < "2.6":
         return
@@ -44,7 +44,7 @@ def allow_checkpoints() -> None:
 
 
 def _packaged(package: str, name: str) -> Path:
-    """Where an installed package keeps a configuration: within it, or beside it in a working copy.
+    """Path of a configuration of an installed package: within it, or beside it in a working copy.
 
     mmengine's own search also reads lists of all models, which takes many seconds.
     """
@@ -55,10 +55,10 @@ def _packaged(package: str, name: str) -> Path:
 
 
 def read_model_config(name: str) -> Any:
-    """A configuration.
+    """Reads the configuration of a model.
 
     Args:
-        name: a ``.py`` file, or ``PACKAGE::NAME`` of one that comes with an installed package.
+        name: a ``.py`` file, or ``PACKAGE::NAME`` for one that comes with an installed package.
 
     Returns:
         mmengine's ``Config``; its ``model`` has the data preprocessor that some packages keep beside it, and
@@ -66,7 +66,7 @@ def read_model_config(name: str) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ModuleNotFoundError: mmengine or the package is missing; the message tells what to install.
+        ModuleNotFoundError: mmengine or the package is missing; the message says what to install.
     """
     package, mark, rest = name.partition("::")
     path = _packaged(package, rest) if mark else Path(name)
@@ -89,7 +89,7 @@ def _forget_downloads(model: nn.Module) -> None:
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """mmengine tells of every weight that it initialises."""
+    """Silences mmengine, which logs every weight that it initialises."""
     logger = require("mmengine.logging", "a model of OpenMMLab").MMLogger.get_current_instance()
     before = logger.level
     logger.setLevel("WARNING")
@@ -100,15 +100,15 @@ def _without_log() -> Iterator[None]:
 
 
 def load_weights(model: nn.Module, checkpoint: str) -> None:
-    """Puts the weights of a checkpoint of mmengine, or of plain ones, into a model.
+    """Loads a checkpoint of mmengine, or plain weights, into a model.
 
     Args:
         model: changed in place.
-        checkpoint: a file, or an address as mmengine knows them.
+        checkpoint: a file, or an address in a form that mmengine knows.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it lacks weights of the model, or they have other shapes.
+        ValueError: the checkpoint lacks weights of the model, or has them in other shapes.
     """
     loader = require("mmengine.runner", "a checkpoint").CheckpointLoader
     allow_checkpoints()
@@ -128,16 +128,16 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
 
 
 def build_model(config: Mapping[str, Any], checkpoint: str | None, scope: str | None = None) -> nn.Module:
-    """A model with its weights.
+    """Builds a model with its weights.
 
     Args:
-        config: its ``model``.
+        config: the section ``model`` of its configuration.
         checkpoint: see :func:`load_weights`. ``None`` initialises it as its configuration says, which may
             download a backbone; :data:`UNTRAINED` leaves that out.
-        scope: the package whose names come first; by default the one that is at work.
+        scope: the package whose registry is searched first; by default the current one.
 
     Raises:
-        As :func:`load_weights`; KeyError: a type that is not registered.
+        As :func:`load_weights`; KeyError: a type is not registered.
     """
     registry = require("mmengine.registry", "a model of OpenMMLab")
     with registry.DefaultScope.overwrite_default_scope(scope):

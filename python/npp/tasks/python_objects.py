@@ -1,4 +1,4 @@
-"""Networks and tasks that a function of somebody's own makes, by ``python:package.module:function``."""
+"""Users' own objects by name, ``python:package.module:function``, above all networks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from npp.torch_defaults import cpu_by_default
 
 
 def imported(path: str) -> Any:
-    """What ``package.module:name`` names.
+    """The object that ``package.module:name`` names.
 
     Raises:
-        ValueError: not of that form, or the module has no such name.
+        ValueError: the path has another form, or the module has no such name.
         ModuleNotFoundError: there is no such module, or a package that it imports is missing.
     """
     module, _, name = path.partition(":")
@@ -24,7 +24,7 @@ def imported(path: str) -> Any:
         value = getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, and lacks a package that it imports
+            raise  # the module exists, but lacks a package that it imports
         message = f"{error}: it is not installed, and in no folder of Python's path or beside the YAML file"
         raise ModuleNotFoundError(message, name=error.name) from error
     if value is None:
@@ -33,19 +33,19 @@ def imported(path: str) -> Any:
 
 
 def names_function(spec: object) -> bool:
-    """Whether a network is given as ``python:`` and what names a function."""
+    """Whether the name of a network is ``python:`` followed by a function."""
     return isinstance(spec, str) and spec.startswith("python:") and spec != "python:"
 
 
 def made_by_function(spec: str) -> nn.Module:
-    """The network that a function of somebody's own gives, as it is.
+    """The network that a user's own function returns, without a copy.
 
     Args:
         spec: ``python:package.module:function``.
 
     Raises:
         ValueError, ModuleNotFoundError: as :func:`imported`.
-        TypeError: what it gives is no network.
+        TypeError: the function does not return a network.
     """
     with cpu_by_default():
         network = imported(spec.removeprefix("python:"))()

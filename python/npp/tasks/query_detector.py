@@ -1,4 +1,4 @@
-"""Object detectors of transformers: a class and a box for each of some queries (DETR, RT-DETR, YOLOS)."""
+"""Object detectors of transformers, with a class and a box for each query (DETR, RT-DETR, YOLOS)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from npp.tasks.dense_detector import Dense, DenseDetector
 from npp.tasks.divergence import class_divergence
 from npp.tasks.input_format import InputFormat, Prepared
 
-_BACKGROUND = -1  # the index of the class for no object, under a softmax
-_RIM = 0.5  # pixels around each box when two are compared: one without area overlaps itself, too
+_BACKGROUND = -1  # index of the class for no object, in a softmax
+_RIM = 0.5  # pixels added around compared boxes, so that a box without area overlaps itself
 
 
 def _everywhere(output: Any) -> tuple[Tensor, Tensor]:
-    """Logits and boxes of every place of the encoder, of a detector that chooses queries among them.
+    """Logits and boxes of all places of the encoder, for a detector that chooses its queries among them.
 
-    RT-DETR and its kin decode the places with the best scores, whose order changes with the picture. Where a
-    place is chosen this is what the decoder says of it, elsewhere what the encoder says: so the same place
-    is compared on both pictures.
+    RT-DETR and similar ones decode the places with the best scores, whose order changes with the picture. The
+    result has the decoder's output for chosen places and the encoder's for others, so that the same
+    places are compared on both pictures.
     """
     logits, boxes = output.enc_outputs_class, output.enc_outputs_coord_logits.sigmoid()
     indices = logits.amax(-1).topk(output.logits.shape[1], dim=1).indices[..., None]
@@ -34,32 +34,32 @@ def _everywhere(output: Any) -> tuple[Tensor, Tensor]:
 class QueryDetector(DenseDetector):
     """A detector of transformers behind the interface of :class:`npp.tasks.Detector`.
 
-    Classes are either under one softmax whose last one stands for no object (DETR, YOLOS) or have a sigmoid
-    each (RT-DETR, Deformable DETR); the number of logits tells. Labels are the model's own, from 0.
+    Classes either share a softmax whose last class stands for no object (DETR, YOLOS), or have a sigmoid each
+    (RT-DETR, Deformable DETR); the number of logits tells which. Labels are the model's own, from 0.
 
     Args:
         model: a ``...ForObjectDetection``.
-        format: of its input.
+        format: its input format.
     """
 
     def __init__(self, model: nn.Module, format: InputFormat) -> None:  # noqa: A002
         super().__init__()
         config: Any = model.config
         self.class_count = int(config.num_labels)
-        #: DETR and its kin are trained with COCO's ids, whose gaps they name so, and 0 is the first of them.
+        #: Name of unused labels: DETR uses COCO's ids, whose gaps have this name, 0 included.
         self.says_category_ids = dict(config.id2label or {}).get(0) == "N/A"
         self.prepared = Prepared(model, format)
 
     def _has_background(self, logits: Tensor) -> bool:
-        """Whether the last logit stands for no object."""
+        """Whether the last logit is that for no object."""
         return logits.shape[-1] == self.class_count + 1
 
     def dense(self, images: Tensor) -> Dense:
-        """What it says of pictures (N, 3, H, W), boxes x1, y1, x2, y2 in pixels of the input.
+        """The dense output for pictures (N, 3, H, W), boxes x1, y1, x2, y2 in pixels of the input.
 
-        ``logits`` (N, Q, C) and ``boxes`` (N, Q, 4) of the queries, with no object as the last class if the
-        detector has it; of a detector that chooses its queries by the picture also ``place_logits`` and
-        ``place_boxes`` of all places to choose from.
+        It holds ``logits`` (N, Q, C) and ``boxes`` (N, Q, 4) of the queries, with no object as the last class
+        if the detector has it. A detector that chooses its queries by the picture also has ``place_logits``
+        and ``place_boxes`` of all places to choose from.
         """
         output = self.prepared(images)
         rows, columns = self.prepared.fit(*images.shape[-2:]).size
@@ -72,9 +72,9 @@ class QueryDetector(DenseDetector):
         return dense
 
     def divergence(self, clean: Dense, now: Dense) -> Tensor:
-        """Change of all queries or places (N,): KL of the classes, and 1 - IoU of the boxes.
+        """Change (N,) of all queries or places: the KL of the classes and 1 - IoU of the boxes, summed.
 
-        A box counts as far as the clean picture had something there. KL is in nats; summed over places.
+        Boxes are weighted by the probability of an object on the clean picture. KL is in nats.
         """
         which = "place_" if "place_logits" in clean else ""
         before, after = clean[f"{which}logits"], now[f"{which}logits"]
@@ -92,7 +92,7 @@ class QueryDetector(DenseDetector):
             scores, order = scores.sort(descending=True)
             labels, boxes = labels[order], boxes[order]
         else:
-            scores, pairs = logits.sigmoid().flatten().topk(len(logits))  # of queries and classes
+            scores, pairs = logits.sigmoid().flatten().topk(len(logits))  # of all pairs of query and class
             labels, boxes = pairs % logits.shape[1], boxes[pairs // logits.shape[1]]
         boxes = self.prepared.fit(height, width).boxes_on_picture(boxes, height, width)
         solid = area(boxes) > 0

@@ -1,4 +1,4 @@
-"""Texts read from pictures of lines, with CTC."""
+"""The task of text recognition in pictures of lines, with CTC."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from npp.torch_defaults import cpu_by_default
 
 
 class Alphabet:
-    """Characters and the blank among the classes of a network.
+    """The characters and the blank as classes of a network.
 
     Args:
-        characters: in the order of the classes, without the blank.
-        blank: its class.
+        characters: characters in the order of the classes, without the blank.
+        blank: class of the blank.
 
     Raises:
-        ValueError: no text, no characters, one twice, or a blank that is no class.
+        ValueError: ``characters`` is no text, is empty or has a character twice, or ``blank`` is no class.
     """
 
     def __init__(self, characters: str, blank: int = 0) -> None:
@@ -61,7 +61,7 @@ class Alphabet:
         """Classes of a text.
 
         Raises:
-            ValueError: a character that is not in the alphabet.
+            ValueError: a character is not in the alphabet.
         """
         for character in text:
             if character not in self._index:
@@ -69,12 +69,12 @@ class Alphabet:
         return [self._index[character] for character in text]
 
     def decode(self, steps: Tensor) -> str:
-        """Text of the most probable class at each step of (T, C): repeats are one, blanks nothing."""
+        """The text of the most probable classes at the steps (T, C), without repetitions and blanks."""
         return "".join(self.classes[index] for index, _ in groupby(steps.argmax(1).tolist()))
 
 
 def _steps_of(text: Sequence[int]) -> int:
-    """How many steps a text takes at least: one a character, and a blank between two equal ones."""
+    """The least number of steps of a text: one for each character, and a blank between equal ones."""
     return len(text) + sum(first == second for first, second in pairwise(text))
 
 
@@ -86,7 +86,7 @@ def ctc_loss(log_probabilities: Tensor, texts: Sequence[Sequence[int]], blank: i
     """-log P(text) in nats (N,) from log-probabilities (N, T, C).
 
     Raises:
-        TextTooLongError: a text does not fit into T steps, so that its probability is 0; a ValueError.
+        TextTooLongError: a text needs more than T steps, so that its probability is 0. It is a ValueError.
     """
     count, steps, _ = log_probabilities.shape
     for index, text in enumerate(texts):
@@ -123,12 +123,12 @@ class Recognition(LogitsTask):
         alphabet: the characters in the order of the network's classes, without the blank.
         blank: class of CTC's blank.
         layout: ``"NTC"`` or ``"TNC"``, the order of the logits' dimensions.
-        only: characters of the alphabet that are looked for, as those that plates have; all others that the
-            network reads count as the blank. ``None`` for all.
+        only: characters of the alphabet to read, such as those of number plates; all others count as the
+            blank. ``None`` for all.
         input: replaces parts of the network's own input by name, or all of it with an
             :class:`npp.tasks.InputFormat`.
-        probabilities: whether the network ends in a softmax, so that what it gives is no logits any more;
-            ``None`` looks for itself.
+        probabilities: whether the network ends in a softmax and returns probabilities instead of logits;
+            ``None`` finds out.
     """
 
     name = "recognition"
@@ -192,7 +192,7 @@ class Recognition(LogitsTask):
         )
 
     def _restricted(self, log_probabilities: Tensor, classes: list[int]) -> Tensor:
-        """(N, T, 1 + classes): first the blank with all that nobody looks for, then the classes that are."""
+        """Log-probabilities (N, T, 1 + classes): the blank with all other classes first, then ``classes``."""
         counts_as_blank = torch.ones(
             log_probabilities.shape[-1], dtype=torch.bool, device=log_probabilities.device
         )
@@ -240,7 +240,7 @@ class Recognition(LogitsTask):
         return {"word_accuracy": float(prediction == text), "character_error_rate": edits / max(1, len(text))}
 
     def metric(self) -> Metric:
-        """Part of lines that are right, and the mean over lines of the character error rate."""
+        """Fraction of lines that are right, and the character error rate averaged over lines."""
         return AverageMetric(self._compare)
 
 

@@ -1,4 +1,4 @@
-"""A task whose network looks at one region of each picture, as a reader does at a number plate."""
+"""A task on one region of each picture, such as reading a number plate."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from npp.tasks.task import Metric, Task
 
-_LEAST_REGION = 8  # pixels
+_LEAST_REGION = 8  # pixels of a side
 
 
 class Region(NamedTuple):
-    """A part of a photo in its pixels, ends not included."""
+    """A rectangle in pixels of a photo, ends not included."""
 
     left: float
     top: float
@@ -23,39 +23,39 @@ class Region(NamedTuple):
     bottom: float
 
     def lies_beside(self, height: int, width: int) -> bool:
-        """Whether it has no pixel of a picture of that size."""
+        """Whether the region has no pixel of a picture of that size."""
         return self.left >= width or self.top >= height or min(self.right, self.bottom) <= 0
 
 
 def _span(first: float, last: float, side: int) -> slice:
-    """Whole pixels that hold a part of a side, some at least."""
+    """Whole pixels that cover a part of a side, but at least a few."""
     start = min(max(0, int(first)), max(0, side - _LEAST_REGION))
     return slice(start, max(start + _LEAST_REGION, min(side, math.ceil(last))))
 
 
 class RegionTask(Task):
-    """A task that is given one region of each picture instead of the picture.
+    """A task that gets one region of each picture instead of the picture.
 
-    Pictures are cut and looked at one by one, for their regions differ in size.
+    Pictures are cropped and processed one by one, for their regions differ in size.
 
     Args:
-        task: what looks at the regions; it is used as it is, not copied.
-        regions: one for each picture of the batches that this will be given. What lies outside of a picture
-            is left out, and some of each must lie in it; at least 8 pixels of each side are looked at.
+        task: the task for the regions, which is not copied.
+        regions: one for each picture of the batches. Regions are cut at the edges of the picture, and must
+            overlap it; crops have at least 8 pixels a side.
     """
 
     def __init__(self, task: Task, regions: Sequence[Region]) -> None:
         super().__init__(task.network, copy=False)
-        self._task = [task]  # not a part of this module
+        self._task = [task]  # in a list, so that it is no submodule
         self._regions = tuple(regions)
         self.name = task.name
         self.higher_is_better: Mapping[str, bool] = task.higher_is_better
 
     def _crops(self, images: Tensor) -> list[Tensor]:
-        """The regions of the pictures, (1, 3, h, w) each.
+        """The crops of the pictures, (1, 3, h, w) each.
 
         Raises:
-            ValueError: there are not as many regions as pictures, or one has no pixel of them.
+            ValueError: there are not as many regions as pictures, or one lies outside its picture.
         """
         if len(images) != len(self._regions):
             raise ValueError(f"images must be {len(self._regions)}, one for each region, not {len(images)}")
@@ -72,15 +72,15 @@ class RegionTask(Task):
         ]
 
     def targets(self, images: Tensor) -> list[Any]:
-        """What the network says about each region."""
+        """The targets of each region."""
         return [self._task[0].targets(crop)[0] for crop in self._crops(images)]
 
     def loss_targets(self, images: Tensor) -> list[Any]:
-        """As much of :meth:`targets` as the task's loss goes by."""
+        """The part of :meth:`targets` that the task's loss needs."""
         return [self._task[0].loss_targets(crop)[0] for crop in self._crops(images)]
 
     def predict(self, images: Tensor) -> list[Any]:
-        """What the network says about each region, as the task's own metric wants it."""
+        """The predictions for each region, in the form for the task's metric."""
         return [self._task[0].predict(crop)[0] for crop in self._crops(images)]
 
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:

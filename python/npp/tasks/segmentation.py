@@ -1,4 +1,4 @@
-"""A class for every pixel."""
+"""The task of segmentation: a class for every pixel."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def _is_map(target: Tensor) -> bool:
 def _counted(
     index: int, labels: Tensor, size: Sequence[int], classes: int, ignore_index: int | None
 ) -> Tensor:
-    """Which pixels of ``targets[index]``, a map of labels, count, (H, W).
+    """Mask (H, W) of the pixels of ``targets[index]``, a map of labels, that count.
 
     Raises:
-        ValueError: another size, a label that is no class, or no pixel that counts.
+        ValueError: the size differs, a label is no class, or no pixel counts.
     """
     also = "" if ignore_index is None else f" or {ignore_index}"
     if labels.shape != size:
@@ -57,13 +57,13 @@ def _counted(
 
 
 class MeanIoU:
-    """torchmetrics' Jaccard index, averaged over the classes that occur, and the part of right pixels.
+    """torchmetrics' Jaccard index, averaged over the classes that occur, and the fraction of right pixels.
 
     Predictions: labels (H, W) each. Targets: labels (H, W), or distributions (K, H, W), whose most probable
     class counts.
 
     Args:
-        classes: tells how many classes there are, asked at the first picture.
+        classes: returns the number of classes; called at the first picture.
         ignore_index: label that does not count, or ``None``.
     """
 
@@ -83,7 +83,7 @@ class MeanIoU:
             }
 
     def update(self, predictions: Sequence[Tensor], targets: Sequence[Any]) -> None:
-        """Adds pictures; they may differ in size."""
+        """Adds predictions and targets of pictures, which may differ in size."""
         check_predictions(predictions, targets)
         if not predictions:
             return
@@ -96,7 +96,7 @@ class MeanIoU:
                 metric.update(prediction[None].cpu(), labels[None].long().cpu())
 
     def compute(self) -> dict[str, float]:
-        """``{"miou", "pixel_accuracy"}``, parts of 1; empty before the first picture."""
+        """``{"miou", "pixel_accuracy"}``, from 0 to 1; empty before the first picture."""
         return {name: float(metric.compute()) for name, metric in self._metrics.items()}
 
 
@@ -112,8 +112,8 @@ class Segmentation(LogitsTask):
         input: replaces parts of the network's own input by name, or all of it with an
             :class:`npp.tasks.InputFormat`.
         ignore_index: label of pixels that do not count, or ``None``.
-        probabilities: whether the network ends in a softmax, so that what it gives is no logits any more;
-            ``None`` looks for itself.
+        probabilities: whether the network ends in a softmax and returns probabilities instead of logits;
+            ``None`` finds out.
     """
 
     name = "segmentation"
@@ -139,7 +139,7 @@ class Segmentation(LogitsTask):
         self._class_count = 0
 
     def _logits_in(self, output: Any) -> Any:
-        """What a network of torchvision calls out, and what others give."""
+        """The entry ``"out"`` of torchvision's networks, and the whole output of others."""
         return output["out"] if isinstance(output, Mapping) and "out" in output else output
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ class Segmentation(LogitsTask):
         return list(self._log_probabilities(images).argmax(1))
 
     def _by_pixel(self, index: int, now: Tensor, target: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Divergence (H, W) of one picture (K, H, W), whether the class is right, which pixels count."""
+        """Maps (H, W) of one picture (K, H, W): divergence, right classes, and pixels that count."""
         clean = torch.as_tensor(target, device=now.device)
         expected = now.shape[1:] if _is_map(clean) else now.shape
         if clean.shape != expected:
@@ -185,7 +185,7 @@ class Segmentation(LogitsTask):
         return loss.where(counts, 0.0), labels == now.argmax(0), counts
 
     def _measured(self, images: Tensor, targets: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        """Mean divergence and part of right pixels, (N,) each."""
+        """Mean divergence and fraction of right pixels, (N,) each."""
         now = self._log_probabilities(images)
         losses, accuracies = [], []
         for index, (log_probabilities, target) in enumerate(zip(now, targets, strict=True)):

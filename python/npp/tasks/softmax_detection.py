@@ -1,4 +1,4 @@
-"""Whether a network ends in a softmax: logits of what it puts out, either way."""
+"""Detection of a final softmax, and logits from the output of networks with or without one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from npp.torch_state import has_readable_values
 
 
 class LogitsOf:
-    """Logits of what one network puts out, which may have a softmax of its own.
+    """Logits from the output of a network, which may end in a softmax.
 
     Args:
-        probabilities: whether it has; ``None`` looks for itself, once, at what it says of noise. So it
-            depends on no photo, and is the same in every process.
-        dim: of the classes.
+        probabilities: whether it does; ``None`` finds out, once, from its output for noise. So the answer
+            does not depend on photos, and is the same in every process.
+        dim: dimension of the classes.
     """
 
     def __init__(self, probabilities: bool | None, dim: int) -> None:
@@ -30,25 +30,25 @@ class LogitsOf:
         self._dim = dim
 
     def look(self, images: Tensor, run: Callable[[Tensor], Any]) -> None:
-        """Finds out what the network gives, before it is used for the first time.
+        """Finds out what the network returns, before it is first used.
 
         Args:
             images: the pictures (N, 3, H, W) that it will be used for.
-            run: the network; one that cannot take noise gives logits until something else is said.
+            run: the network; if it fails for noise, its output counts as logits.
         """
         if self._has_softmax is not None or not len(images) or not has_readable_values(images):
             return
         has_softmax = self._sums_to_one(images[:1], run)
-        if has_softmax is None:  # some take batches of one size alone
+        if has_softmax is None:  # some networks take batches of one size only
             has_softmax = self._sums_to_one(images, run)
         self._has_softmax = bool(has_softmax)
 
     def _sums_to_one(self, images: Tensor, run: Callable[[Tensor], Any]) -> bool | None:
-        """Whether it gives probabilities; ``None`` where it cannot be asked."""
+        """Whether the network returns probabilities; ``None`` if it fails."""
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 output = run(_noise_like(images))
-        except Exception:  # whatever a network raises for a batch or for pictures that it does not take
+        except Exception:  # the network may raise anything for a batch or pictures that it does not take
             return None
         if not isinstance(output, Tensor) or output.ndim < 2:
             return False
@@ -61,12 +61,12 @@ class LogitsOf:
 
 
 def _noise_like(images: Tensor) -> Tensor:
-    """By NumPy: torch's generators may not be asked within the transforms of torch.func."""
+    """Noise like the pictures, from NumPy, for transforms of torch.func forbid torch's generators."""
     noise = np.random.default_rng(0).random(tuple(images.shape), dtype=np.float32)
     return torch.from_numpy(noise).to(images.device, images.dtype)
 
 
 def _are_probabilities(values: Tensor, dim: int) -> bool:
-    """Whether all are 0 or more and sum to 1 along a dimension, which logits of noise do by no chance."""
+    """Whether all values are at least 0 and sum to 1 along a dimension, as logits of noise never do."""
     near = (values.sum(dim) - 1).abs() < max(SUM_TOLERANCES.values())
     return bool((values >= 0).all() & near.all())

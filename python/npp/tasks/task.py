@@ -1,4 +1,4 @@
-"""What every task offers to training, evaluation and refinement."""
+"""The base class of tasks, with the interface for training, evaluation and refinement."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from npp.tasks.task_methods import guarded
 
 
 class Metric(Protocol):
-    """A quality of many pictures together."""
+    """A quality measured over many pictures."""
 
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
-        """Adds pictures: what :meth:`Task.predict` gave, and what is right."""
+        """Adds predictions of :meth:`Task.predict` and the targets."""
 
     def compute(self) -> dict[str, float]:
-        """Values by name, of everything since the start."""
+        """Values by name, over all pictures that were added."""
 
 
 def check_images(images: Tensor) -> None:
@@ -40,7 +40,7 @@ def check_images(images: Tensor) -> None:
 
 
 def _methods(cls: type, *names: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Methods that a class of tasks has of itself, or of an ancestor that is no task."""
+    """Methods that a task's class defines, or inherits from a class that is no task."""
     for name in names:
         owner = next(base for base in cls.__mro__ if name in vars(base))
         if owner is cls or not issubclass(owner, Task):
@@ -48,7 +48,7 @@ def _methods(cls: type, *names: str) -> Iterator[tuple[str, Callable[..., Any]]]
 
 
 def check_predictions(predictions: Sequence[Any], targets: Sequence[Any]) -> None:
-    """Raises ValueError unless a metric is given as many targets as predictions."""
+    """Raises ValueError unless there are as many targets as predictions."""
     if len(predictions) != len(targets):
         raise ValueError(
             f"targets must hold one entry per prediction, {len(predictions)}, not {len(targets)}"
@@ -56,15 +56,15 @@ def check_predictions(predictions: Sequence[Any], targets: Sequence[Any]) -> Non
 
 
 def all_or_none(targets: Sequence[Any], is_kind: Callable[[Any], bool], kind: str) -> bool:
-    """Whether targets are real ground truth; False if they are what a network said of clean pictures.
+    """Whether targets are real ground truth, and not a network's output for clean pictures.
 
     Args:
-        targets: of the pictures; none at all count as real ones.
-        is_kind: whether one of them is real.
-        kind: what the real ones are called, in the plural.
+        targets: targets of the pictures; an empty sequence counts as real.
+        is_kind: whether a target is real.
+        kind: name of real targets in messages, in the plural.
 
     Raises:
-        ValueError: some are and some are not.
+        ValueError: some targets are real and some are not.
     """
     are_real = [is_kind(target) for target in targets]
     if any(are_real) and not all(are_real):
@@ -73,22 +73,22 @@ def all_or_none(targets: Sequence[Any], is_kind: Callable[[Any], bool], kind: st
 
 
 def not_a_tensor(output: Any) -> str:
-    """For messages: what a network gave instead of a tensor, and how to help it."""
+    """The message about an output that is no tensor, with a way out."""
     if isinstance(output, Tensor):
         return str(tuple(output.shape))
     return f"{kind_of(output)}: wrap it in a module whose forward picks the logits out"
 
 
 def as_tensor(target: Any) -> Tensor:
-    """A target as a tensor: where it is if it is one, else on the CPU."""
+    """A target as a tensor: on its own device if it is a tensor, else on the CPU."""
     return target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
 
 
 def stacked(name: str, targets: Sequence[Any], now: Tensor) -> Tensor:
-    """What was said about each clean picture, as one tensor like what is said now.
+    """The outputs for the clean pictures stacked to a tensor with the shape of the output ``now``.
 
     Raises:
-        ValueError: the shapes differ, as those of pictures of other sizes do.
+        ValueError: the shapes differ, as for pictures of other sizes.
     """
     for index, target in enumerate(targets):
         if target.shape != now.shape[1:]:
@@ -126,12 +126,13 @@ class Task(nn.Module, ABC):
     _scale_is_known = False
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Puts the class's methods within :func:`npp.tasks.task_methods.guarded`, which says what holds for
-        all tasks: nobody who writes one has to think of it."""
+        """Wraps the class's methods by :func:`npp.tasks.task_methods.guarded`.
+
+        So the rules for all tasks hold without any code in a subclass."""
         super().__init_subclass__(**settings)
         written = dict(_methods(cls, "targets", "loss_targets"))
         if "targets" in written and "loss_targets" not in written:
-            # What an ancestor takes a shorter way to is not what this class says.
+            # An ancestor's shortcut does not fit the targets of this class.
             cls.loss_targets = Task.loss_targets  # type: ignore[method-assign]
         for name, method in _methods(cls, "targets", "loss_targets", "predict", "scores", "loss"):
             setattr(cls, name, guarded(name, method))
@@ -151,7 +152,7 @@ class Task(nn.Module, ABC):
         """The network's output for pictures (N, 3, H, W): for a copy of them in its dtype.
 
         Raises:
-            TypeError, ValueError: these are no pictures, or the output has NaN or is infinite.
+            TypeError, ValueError: ``images`` are no pictures, or the output has NaN or is infinite.
         """
         check_images(images)
         output = self.bare_network(images)
@@ -159,18 +160,18 @@ class Task(nn.Module, ABC):
         return output
 
     def bare_network(self, images: Tensor) -> Any:
-        """The network's output for pictures (N, 3, H, W), whatever it is."""
+        """The network's output for pictures (N, 3, H, W), without any check."""
         return self.network(fed(self.network, images))
 
     def check_output(self, images: Tensor, output: Any, *, finite: bool = False) -> None:
-        """Raises ValueError where an output has NaN; it names the task, or the pictures if they have it.
+        """Raises ValueError unless an output is free of NaN; the message names the task, or NaN in pictures.
 
-        With ``finite`` infinity too. Negative infinity, of a class that is not possible, is right.
+        With ``finite`` the output must not be infinite, except for -inf, the logit of an impossible class.
         """
         for name, values in floats_within(output, "output"):
             if not values.numel():
                 continue
-            most = values.detach().amax()  # NaN where there is one; all that a device is waited for
+            most = values.detach().amax()  # NaN if there is one; the only synchronisation with a device
             if bool(most < torch.inf if finite else ~most.isnan()):
                 continue
             problem = "NaN" if bool(most.isnan()) else "infinity"
@@ -186,9 +187,9 @@ class Task(nn.Module, ABC):
         """
 
     def loss_targets(self, images: Tensor) -> list[Any]:
-        """As much of :meth:`targets` as :meth:`loss` goes by, which may be had sooner. No grad.
+        """The part of :meth:`targets` that :meth:`loss` needs, which may be faster. No grad.
 
-        Trainings ask for it at every step. :meth:`targets` unless overridden.
+        Trainings call it at every step. :meth:`targets` unless overridden.
         """
         return self.targets(images)
 
@@ -196,26 +197,26 @@ class Task(nn.Module, ABC):
     def loss(self, images: Tensor, targets: Sequence[Any]) -> Tensor:
         """Loss of each picture (N,), differentiable with respect to them.
 
-        A picture's loss does not depend on its neighbours. Of one picture alone it may be () too, which
-        callers are given as (1,).
+        A picture's loss does not depend on the others in the batch. For a single picture a subclass may
+        return (), which callers get as (1,).
 
         Args:
             images: (N, 3, H, W).
-            targets: real ground truth or that of :meth:`targets`, an entry each.
+            targets: real ground truth or that of :meth:`targets`, one entry for each picture.
 
         Raises:
             TypeError: the loss is no floating tensor.
-            ValueError: too few or too many targets, or a loss of another shape.
+            ValueError: the number of targets is wrong, or the loss has another shape.
         """
 
     def predict(self, images: Tensor) -> list[Any]:
-        """What the network says, an entry for each picture; :meth:`targets` unless overridden. No grad."""
+        """The network's predictions, one for each picture; :meth:`targets` unless overridden. No grad."""
         return self.targets(images)
 
     def scores(self, images: Tensor, targets: Sequence[Any]) -> dict[str, Tensor]:
         """Measures of each picture (N,) by name, less noisy than :meth:`metric`. No grad.
 
-        ``"loss"`` unless overridden. Shapes are checked as those of :meth:`loss`.
+        ``{"loss"}`` unless overridden. Shapes are checked as for :meth:`loss`.
         """
         return {"loss": self.loss(images, targets)}
 
@@ -228,7 +229,7 @@ class Task(nn.Module, ABC):
         return self.loss(images, targets)
 
     def bind(self, targets: Sequence[Any]) -> Callable[[Tensor], Tensor]:
-        """The loss as a function of the pictures alone, as :func:`npp.refine` wants it.
+        """The loss as a function of the pictures alone, as :func:`npp.refine` takes it.
 
         ``npp.refine(x, qp, task.bind(task.targets(x)))`` keeps what the network sees in ``x``. The function
         raises ValueError for a loss that is NaN.

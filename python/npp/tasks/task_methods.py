@@ -1,4 +1,4 @@
-"""What every method of a task keeps to, whoever wrote it."""
+"""Rules for the methods of all tasks, including those of users."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def guarded(name: str, method: Method) -> Method:
-    """A method of a task within what holds for all tasks, from top to bottom in the order of a call.
+    """A method of a task with the checks for all tasks around it, in the order of a call.
 
     Args:
         name: ``targets``, ``loss_targets``, ``predict``, ``scores`` or ``loss``.
-        method: as a class of tasks has it.
+        method: the method of the class.
     """
 
     @functools.wraps(method)
@@ -33,10 +33,10 @@ def guarded(name: str, method: Method) -> Method:
         with cpu_by_default(images), nullcontext() if name == "loss" else _without_history():
             if name in ("targets", "loss_targets"):
                 _check_scale(self, images)
-            is_batch = isinstance(images, Tensor) and images.ndim > 0  # else the method says what is wrong
+            is_batch = isinstance(images, Tensor) and images.ndim > 0  # else the method raises
             who = f"the task {getattr(self, 'name', type(self).__name__)!r}"
             if is_batch and name in ("loss", "scores") and (args or "targets" in kwargs):
-                # Before the copy: too few targets are told before pictures are copied for nothing.
+                # Before the copy, which a wrong number of targets would waste.
                 check_entries(f"{who}: targets", args[0] if args else kwargs["targets"], len(images))
             # Many networks change their input in place, by subtracting a mean or with a first
             # nn.ReLU6(inplace=True): the caller's pictures stay as they are.
@@ -49,18 +49,18 @@ def guarded(name: str, method: Method) -> Method:
 
 @contextmanager
 def _without_history() -> Iterator[None]:
-    """Results that outlive the call are ordinary tensors without gradients.
+    """A block whose results are ordinary tensors without gradients.
 
-    Under ``torch.inference_mode`` alone they could not be used in a later training.
+    Tensors made under ``torch.inference_mode`` could not be used in a later training.
     """
     with torch.inference_mode(False), torch.no_grad():
         yield
 
 
 def _check_scale(task: Any, images: Any) -> None:
-    """Refuses pictures of 0 to 255, of which networks say something too, but nonsense.
+    """Raises ValueError unless pictures are in [0, 1]: for 0 to 255 networks would return nonsense.
 
-    To read values of another device waits for it: there only a task's first pictures are looked at.
+    Reading values of another device waits for it, so only a task's first pictures are checked there.
     """
     if not isinstance(images, Tensor) or (images.device.type != "cpu" and task._scale_is_known):
         return
@@ -72,9 +72,9 @@ def _check_scale(task: Any, images: Any) -> None:
 
 
 def _by_picture(name: str, who: str, result: Any, count: int) -> Any:
-    """What a method gave, with an entry for each picture.
+    """The result of a method, checked to have one entry for each picture.
 
-    Of several pictures a mean, or a loss (N, 1), would be stretched over all of them wherever it is used.
+    A mean over several pictures, or a loss (N, 1), would be broadcast wherever it is used.
     """
     if name == "loss":
         return values_by_picture(who, "a loss", result, count)

@@ -1,4 +1,4 @@
-"""The text recogniser that the package rapidocr brings: PP-OCRv6, for lines of print and number plates."""
+"""The text recogniser of the package rapidocr: PP-OCRv6, for lines of print and number plates."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from npp.tasks.input_format import InputFormat
 from npp.tasks.onnx_files import convert_model
 
 _FILES = "*_rec_*.onnx"
-# As the package feeds it: 48 pixels high with the line's own shape, at least 320 wide with gray behind it.
+# The package's own preparation: 48 pixels high in the line's shape, padded with gray to 320 pixels.
 _INPUT = InputFormat(mean=0.5, std=0.5, size=(48, 320), resize="letterbox", channels="bgr", fill=0.5)
 
 
 class TextReader(NamedTuple):
-    """A recogniser with what it can read.
+    """A text recogniser and its characters.
 
     Attributes:
-        network: logits (N, T, C), a step for every 8 pixels of its input's width.
-        format: its input.
+        network: returns logits (N, T, C), a step for every 8 pixels of its input's width.
+        format: its input format.
         characters: in the order of the classes from 1; class 0 is the blank.
     """
 
@@ -34,11 +34,11 @@ class TextReader(NamedTuple):
 
 
 def recogniser_file() -> Path:
-    """The recogniser's file; the package itself would import OpenCV.
+    """Path of the recogniser's file, found without the package, which would import OpenCV.
 
     Raises:
-        ModuleNotFoundError: rapidocr is missing; the message tells what to install.
-        FileNotFoundError: it has no recogniser inside.
+        ModuleNotFoundError: rapidocr is missing; the message says what to install.
+        FileNotFoundError: the package contains no recogniser.
     """
     package = importlib.util.find_spec("rapidocr")
     if package is None or package.origin is None:
@@ -50,7 +50,7 @@ def recogniser_file() -> Path:
 
 
 def _cut_softmax(model: Any) -> None:
-    """Makes the graph end with logits."""
+    """Removes the final softmax, so that the graph ends with logits."""
     last = model.graph.node[-1]
     if last.op_type == "Softmax" and last.output[0] == model.graph.output[0].name:
         model.graph.output[0].name = last.input[0]
@@ -62,7 +62,7 @@ def load_text_reader() -> TextReader:
 
     Raises:
         ModuleNotFoundError: rapidocr, onnx or onnx2torch is missing.
-        FileNotFoundError: the installed rapidocr has no recogniser inside.
+        FileNotFoundError: the installed rapidocr contains no recogniser.
     """
     model = require("onnx", "rapidocr").load(str(recogniser_file()))
     stored = {entry.key: entry.value for entry in model.metadata_props}

@@ -14,11 +14,11 @@ from npp.tasks.name_prefixes import Loaded
 
 
 def load(rest: str) -> Loaded:
-    """A network by ``NAME[:WEIGHTS]``, and its input.
+    """A network by ``NAME[:WEIGHTS]``, and its input format.
 
     Raises:
-        ValueError: timm has no such model, WEIGHTS is neither ``none`` nor a file, or the file has none for
-            the model.
+        ValueError: timm has no such model, WEIGHTS is neither ``none`` nor a file, or the file has no weights
+            for the model.
         OSError: the file cannot be read, or the weights cannot be downloaded.
         ModuleNotFoundError: timm is missing.
     """

@@ -15,12 +15,12 @@ from npp.tasks.input_format import InputFormat
 from npp.tasks.model_zoos import explained_download, is_weights_file, no_such_model, take_weights
 from npp.tasks.name_prefixes import Loaded
 
-# Networks whose weights want pictures in another scale, which they make themselves if told.
+# Networks whose weights need another scale, to which they convert pictures themselves if told.
 _OWN_SCALE = ("googlenet", "inception_v3")
 
 
 def _format_of(transforms: Any) -> InputFormat:
-    """What torchvision's preset does after scaling to [0, 1]; detectors do it inside."""
+    """The input format of torchvision's preset after scaling to [0, 1]; detectors normalise inside."""
     if not hasattr(transforms, "mean"):
         return InputFormat()
     crop = getattr(transforms, "crop_size", None)
@@ -28,10 +28,10 @@ def _format_of(transforms: Any) -> InputFormat:
 
 
 def load(rest: str) -> Loaded:
-    """A network by ``NAME[:WEIGHTS]``, and its input.
+    """A network by ``NAME[:WEIGHTS]``, and its input format.
 
     Raises:
-        ValueError: torchvision has no such model, the model no such weights, or the file none for it.
+        ValueError: torchvision has no such model, the model no such weights, or the file no weights for it.
         OSError: the file cannot be read, or the weights cannot be downloaded.
         ModuleNotFoundError: torchvision is missing.
     """

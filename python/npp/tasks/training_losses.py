@@ -1,4 +1,4 @@
-"""Losses of detectors in torchvision's manner, whose forward pass gives them in training mode alone."""
+"""Losses of detectors like torchvision's, whose forward pass returns them in training mode only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from npp.tasks.frozen import evaluation_mode
 from npp.tasks.layers import attribute_at
 
 _SEED = 0
-# Functions that a module calls with ``training=self.training``.
+# Functions that modules call with ``training=self.training``.
 _PYTHON: frozenset[Callable[..., Any]] = frozenset(
     {
         F.alpha_dropout,
@@ -30,7 +30,7 @@ _PYTHON: frozenset[Callable[..., Any]] = frozenset(
         F.rrelu,
     }
 )
-# Such functions of torch's own: the position of that argument, its name and its value in eval mode.
+# Such functions of torch: position of that argument, its name and its value in eval mode.
 _BUILT_IN: dict[Callable[..., Any], tuple[int, str, Any]] = {
     torch.alpha_dropout: (2, "train", False),
     torch.dropout: (2, "train", False),
@@ -41,12 +41,12 @@ _BUILT_IN: dict[Callable[..., Any], tuple[int, str, Any]] = {
 
 
 class _EvalFunctions(TorchFunctionMode):
-    """Functions that differ between training and eval mode do what they do in eval mode."""
+    """A mode in which functions that depend on training mode behave as in eval mode."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Calls the function, with another argument where it is one of these."""
+        """Calls the function, with the argument for eval mode if it is one of these."""
         kwargs = dict(kwargs or {})
         if func in _PYTHON:
             bound = inspect.signature(func).bind(*args, **kwargs)
@@ -60,9 +60,9 @@ class _EvalFunctions(TorchFunctionMode):
 
 
 def _branching(model: nn.Module) -> Iterator[nn.Module]:
-    """Parts that choose between losses and detections: those made of others, outside the backbone.
+    """Modules that choose between losses and detections: those with submodules, outside the backbone.
 
-    Layers (batch norm, dropout) and the transform that picks a random scale have no parts of their own.
+    Layers (batch norm, dropout) and the transform that picks a random scale have no submodules.
     """
     for name, module in model.named_modules():
         if "backbone" not in name.split(".") and (
@@ -73,7 +73,7 @@ def _branching(model: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def loss_branch(model: nn.Module) -> Iterator[None]:
-    """The detector returns losses inside; what it computes them from is computed as in eval mode."""
+    """A block in which the detector returns losses, computed from layers in eval mode."""
     for module in _branching(model):
         module.training = True
     try:
@@ -85,7 +85,7 @@ def loss_branch(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _fixed_draws(device: torch.device) -> Iterator[None]:
-    """Samplers of boxes draw the same ones every time; the caller's random state is untouched."""
+    """A block in which samplers of boxes draw the same every time; the random state is restored."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(_SEED)
@@ -93,7 +93,7 @@ def _fixed_draws(device: torch.device) -> Iterator[None]:
 
 
 def _class_count(detector: Any) -> int | None:
-    """How many classes a detector of torchvision has, the background among them."""
+    """Number of classes of a detector of torchvision, including the background."""
     for path in (
         "head.classification_head.num_classes",
         "head.classification_head.num_columns",  # of SSD
@@ -106,9 +106,9 @@ def _class_count(detector: Any) -> int | None:
 
 
 def _boxes_alone(detector: Any) -> None:
-    """Takes the parts of Mask R-CNN and Keypoint R-CNN that find more than boxes out of a detector.
+    """Removes the mask and key point heads of Mask R-CNN and Keypoint R-CNN.
 
-    Their training losses would want true masks and key points, which no target here has.
+    Their training losses would need true masks and key points, which no target here has.
     """
     heads = getattr(detector, "roi_heads", None)
     for kind in ("mask", "keypoint"):
@@ -118,19 +118,20 @@ def _boxes_alone(detector: Any) -> None:
 
 
 def _is_torchvisions(detector: nn.Module) -> bool:
-    """Whether its class or one that it inherits from is a detector of torchvision."""
+    """Whether the class of a detector is torchvision's or inherits from one."""
     return any(kind.__module__.startswith("torchvision.models.detection.") for kind in type(detector).__mro__)
 
 
 class TorchvisionDetector(nn.Module):
-    """A detector that gives losses in training mode, with :meth:`losses` that leave it in eval mode.
+    """A detector that returns losses in training mode, with :meth:`losses` that leave it in eval mode.
 
     Its parts that choose between losses and detections are switched to training mode for the call; layers
-    and functions that behave differently there go on as in eval mode. A detector that does more by
-    ``self.training`` than that should offer ``losses`` itself.
+    and functions that behave differently there stay in eval mode. A detector that uses ``self.training`` in
+    other ways should have ``losses`` of its own.
 
     Args:
-        detector: of torchvision's interface, changed in place: masks and key points are not looked for.
+        detector: a detector of torchvision's interface, changed in place: mask and key point heads are
+            removed.
     """
 
     def __init__(self, detector: nn.Module) -> None:
@@ -138,7 +139,7 @@ class TorchvisionDetector(nn.Module):
         _boxes_alone(detector)
         self.detector = detector
         self.class_count = _class_count(detector)
-        #: Those that torchvision trains count from 1 and have COCO's gaps; 0 is the background.
+        #: Labels of torchvision's own weights are COCO's ids, from 1 and with gaps; 0 is the background.
         self.says_category_ids = _is_torchvisions(detector)
 
     def forward(self, images: Sequence[Tensor]) -> Any:
@@ -152,10 +153,10 @@ class TorchvisionDetector(nn.Module):
 
 
 def mean_losses(each: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Means over pictures of their losses.
+    """Losses by name, averaged over pictures.
 
     Args:
-        each: scalars by name of each picture, of one at least and the same names in all.
+        each: scalars by name for each picture, at least one, with the same names in all.
     """
     return {name: torch.stack([losses[name] for losses in each]).mean() for name in each[0]}
 
@@ -166,7 +167,7 @@ def training_loss(detector: Any, image: Tensor, target: Mapping[str, Tensor]) ->
     Two-stage detectors sample proposals at random; the draw is the same for every picture and call.
 
     Raises:
-        TypeError: they are no tensors by name.
+        TypeError: the losses are no tensors by name.
     """
     with _fixed_draws(image.device):
         losses = detector.losses([image], [target])

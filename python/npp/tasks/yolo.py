@@ -19,12 +19,12 @@ _LOSSES = ("box", "cls", "dfl")
 
 
 def is_network(network: nn.Module) -> bool:
-    """Whether this is a ``YOLO`` or a whole model inside of one, rather than a layer."""
+    """Whether a network is a ``YOLO`` or the whole model inside one, and not just a layer."""
     return hasattr(network, "task") or hasattr(network, "stride") or _head(network) is not None
 
 
 def _head(network: nn.Module) -> nn.Module | None:
-    """The last layer of a model that is built from a list of them."""
+    """The last layer of a model, which is built from a list of layers."""
     layers = getattr(network, "model", None)
     return layers[-1] if isinstance(layers, nn.Sequential) else None
 
@@ -35,10 +35,10 @@ def _model(network: nn.Module) -> Any:
 
 
 def load(rest: str) -> tuple[nn.Module, InputFormat]:
-    """A model by its weights or by a YAML file with its layers, and its input.
+    """A model by its weights or by a YAML file with its layers, and its input format.
 
     Raises:
-        ValueError: it neither detects nor classifies.
+        ValueError: the model is neither a detector nor a classifier.
     """
     library = require("ultralytics", f"ultralytics:{rest}")
     yolo = library.YOLO(rest)
@@ -67,7 +67,7 @@ class _ClassLogits(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, C) of pictures (N, 3, H, W); in eval mode the model gives probabilities beside them."""
+        """Logits (N, C) of pictures (N, 3, H, W), which the model returns with probabilities in eval mode."""
         output = self.model(images)
         logits: Tensor = output[1] if isinstance(output, (tuple, list)) else output
         return logits
@@ -77,7 +77,7 @@ def plain_network(network: nn.Module) -> nn.Module:
     """A classifier with its logits as the output.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the model is no classifier.
     """
     model = _model(network)
     if type(_head(model)).__name__ != "Classify":
@@ -86,7 +86,7 @@ def plain_network(network: nn.Module) -> nn.Module:
 
 
 def _untouched(cells: Tensor, *args: Any) -> Tensor:
-    """All cells of a head that would choose some of them, (N, K, 4 + C)."""
+    """All cells (N, K, 4 + C) of a head that would select some of them."""
     return cells
 
 
@@ -127,13 +127,13 @@ class Yolo(CellDetector):
         head: Any = _head(model)
         self.class_count = int(head.nc)
         defaults = require("ultralytics.cfg", "ultralytics").get_cfg()
-        # The weights of the losses; a model from a file has a part of its training's settings alone.
+        # The weights of the losses, which a model from a file lacks.
         model.args = defaults
 
     def _losses(self, image: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``box``, ``cls`` and ``dfl`` of one picture with the model's own assignment of boxes to cells.
 
-        ``loss``, their sum, from versions of the package that give no more.
+        Versions of the package that return no more give ``loss``, their sum.
         """
         model: Any = self.prepared.network.model
         height, width = image.shape[-2:]
@@ -145,7 +145,7 @@ class Yolo(CellDetector):
             "cls": target["labels"].to(image)[:, None],
             "bboxes": fit.unit_boxes_on_input(target["boxes"].to(image), height, width),
         }
-        # Made anew, for it keeps tables on the device where it was made.
+        # Created for each call, for it keeps tables on the device of its creation.
         losses: Tensor = model.init_criterion()(model(inputs), batch)[0].reshape(-1)
         return dict(zip(_LOSSES if len(losses) > 1 else ("loss",), losses.unbind(), strict=True))
 
@@ -154,7 +154,7 @@ def detector(network: nn.Module, format: InputFormat) -> nn.Module:  # noqa: A00
     """The model as a detector.
 
     Raises:
-        ValueError: it is made for something else.
+        ValueError: the model is no detector.
     """
     model = _model(network)
     if type(model).__name__ != "DetectionModel":
