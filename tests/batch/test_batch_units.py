@@ -21,6 +21,7 @@ from recipe_files import made_recipe, saved_recipe
 
 import npp
 from npp.batch import BatchDecoder, BatchEncoder
+from npp.batch.file_encoding import EncodeSettings, ExclusiveSettingsError
 from npp.batch.pixel_limit import limit_on_pixels
 from npp.batch.recipe_use import RecipeUse
 
@@ -147,6 +148,29 @@ def test_a_limit_on_pixels_holds_while_it_works(folder: Path, photo: np.ndarray)
 def test_wrong_arguments(arguments: dict, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         BatchEncoder(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"qp": 30, "target_bpp": 0.5}, ("qp", "target_bpp", "lossless")),
+        ({"target_bpp": 0.5, "options": {"lossless": True}}, ("qp", "target_bpp", "lossless")),
+        ({"refine": "a.pt2", "options": {"lossless": True}}, ("refine", "lossless")),
+    ],
+)
+def test_settings_name_what_excludes_each_other(given: dict, names: tuple[str, ...]) -> None:
+    """The command line makes options of these names."""
+    with pytest.raises(ExclusiveSettingsError, match="exclude each other") as caught:
+        EncodeSettings(**given)
+    assert caught.value.names == names
+
+
+def test_units_from_settings_check_their_limit() -> None:
+    unit = BatchEncoder.from_settings(EncodeSettings(qp=40), 10_000)
+    assert (unit.settings.qp, unit.max_pixels) == (40, 10_000)
+    for build in (BatchEncoder, BatchDecoder):
+        with pytest.raises(ValueError, match="max_pixels must be at least 1 or None, not 0"):
+            build.from_settings(build().settings, 0)
 
 
 @pytest.mark.parametrize(

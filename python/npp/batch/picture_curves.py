@@ -148,7 +148,7 @@ def total_bits(curves: Sequence[PictureCurve], total_bytes: float | None, mean_b
 def losses_of(curves: Sequence[PictureCurve]) -> Floats:
     """Loss (N, 52) of the network at every qp, for the sampled pictures of one set.
 
-    What is next to nothing against the others' losses is rounding, and counts as that.
+    Losses that are tiny against those of the others are rounding, and are raised to a common least loss.
     """
     least = least_loss(_sampled_losses(curves))
     return np.array([curve.losses_from(least) for curve in curves])
@@ -159,9 +159,9 @@ def _sampled_losses(curves: Sequence[PictureCurve]) -> list[float]:
 
 
 def arguments_about_losses(curves: Sequence[PictureCurve]) -> dict[str, Any]:
-    """What :func:`npp.share_bits` is told of the losses of sampled pictures, all sampled in the same way.
+    """Arguments of :func:`npp.share_bits` about the losses of pictures that were sampled in the same way.
 
-    Nothing where a network lost nothing of any of them: then the sizes alone decide.
+    Empty if a network has no losses for any of them, so that the sizes alone decide.
     """
     if not curves:
         return {}
