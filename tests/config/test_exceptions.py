@@ -20,6 +20,7 @@ from npp.gradient.refine_objective import RefineStep
 PACKAGE = Path(npp.__file__).parent
 #: What is raised with more than a message, as it is raised.
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "ExclusiveSettingsError": (["qp", "lossless"], "qp must not be given"),
     "MissingPackageError": ("a metric", "torchmetrics", ""),
     "TaskError": ("task 1 gave a loss of NaN for picture 2", 1, 2),
     "UnknownSettingError": ("no setting 'b'", ["b"], ["a"]),

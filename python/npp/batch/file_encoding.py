@@ -29,13 +29,17 @@ class ExclusiveSettingsError(ValueError):
     """Settings that exclude each other were given together.
 
     Args:
-        names: of these settings.
-        message: about them; by default it only says that they exclude each other.
+        names: names of these settings.
+        message: the message; by default it only says that they exclude each other.
     """
 
     def __init__(self, names: Sequence[str], message: str | None = None) -> None:
-        super().__init__(message or exclusion_of(names))
+        super().__init__(names, message)  # another process makes it from these
         self.names = tuple(names)
+        self._message = message or exclusion_of(names)
+
+    def __str__(self) -> str:
+        return self._message
 
 
 def exclusion_of(names: Sequence[str]) -> str:
