@@ -82,7 +82,10 @@ class Whole:
         ({"name": "a", "range": [1]}, r"\.range must be a list of 2 entries or all or null, not \[1\]$"),
         ({"name": "a", "filter": {"sharp": 1}}, r"filter must be none or .* not \{'sharp': 1\}"),
         ({"name": "a", "filter": {"learned": 1}}, r"^parts\[0\]\.filter\.learned must be text, not 1"),
-        ({"name": "a", "filter": {"soft": {"x": 1}}}, r"^a key of parts\[0\]\.filter\.soft must be an integer"),
+        (
+            {"name": "a", "filter": {"soft": {"x": 1}}},
+            r"^a key of parts\[0\]\.filter\.soft must be an integer",
+        ),
         ({"name": "a", "filter": {"soft": {3: "x"}}}, r"^parts\[0\]\.filter\.soft\.3 must be a number"),
         (
             {"name": "a", "filter": {"learned": "w", "power": 1}},

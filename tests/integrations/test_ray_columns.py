@@ -278,7 +278,7 @@ def test_other_columns_are_members_of_tars(tmp_path: Path) -> None:
     }
 
 
-def testtar_samples_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
+def test_samples_of_tars_stay_what_they_are_in_tables(tmp_path: Path) -> None:
     others = [[{"name": "cls", "data": b"0"}], []]
     samples = pa.table(
         {INPUT: ["/a.tar/d/1.png", "/a.tar/d/2.png"], KEY: ["d/1", "d/2"], "bytes": [b"A", b"B"]}
