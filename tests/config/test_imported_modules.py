@@ -56,7 +56,7 @@ def test_a_module_that_was_edited_after_its_import_is_refused(source: Path) -> N
     assert hash_files("python:edited_nets:small") == [hash_file(source)], "it is again what was imported"
 
 
-def test_a_file_that_was_touched_before_the_first_look_is_no_other_one(source: Path) -> None:
+def test_file_touched_after_import_still_counts_as_imported(source: Path) -> None:
     _import()
     os.utime(source, (1, 1))
     _load()
@@ -72,7 +72,7 @@ def test_a_module_that_is_reloaded_is_what_its_file_says(source: Path) -> None:
     assert hash_files("python:edited_nets:small") == [hash_file(source)]
 
 
-def test_a_file_that_is_gone_is_another_one(source: Path) -> None:
+def test_deleted_module_file_is_refused_as_changed(source: Path) -> None:
     _load()
     source.unlink()
     with pytest.raises(ConfigError, match=_CHANGED):
@@ -86,5 +86,5 @@ def test_a_file_with_a_new_time_and_the_same_text_is_the_same(source: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["sys", "no_such_module", ""])
-def test_what_has_no_file_has_none(name: str) -> None:
+def test_module_without_a_file_has_none(name: str) -> None:
     assert module_file(name) is None

@@ -35,7 +35,7 @@ def test_steps_fall_along_a_cosine_to_a_tenth() -> None:
     )
 
 
-def test_of_each_picture_the_best_step_is_kept_and_an_equal_one_is_no_better() -> None:
+def test_best_step_of_each_picture_is_kept_and_ties_keep_the_earlier() -> None:
     def at(step: int, *objectives: float) -> tuple[SearchCandidate, RefineStep]:
         values = torch.tensor(objectives)
         candidate = SearchCandidate(
@@ -53,7 +53,7 @@ def test_of_each_picture_the_best_step_is_kept_and_an_equal_one_is_no_better() -
     assert best.objective.tolist() == [2, 1]
 
 
-def test_pixels_take_a_part_of_their_own_quantiser_step_as_far_as_the_step_is_decayed() -> None:
+def test_pixel_steps_scale_with_quantiser_step_and_decay() -> None:
     """BPG's qps 27 and 33 are coded at 24 and 30: steps of 2^(20/6) and twice that, of 255."""
     pixels = PixelChange(torch.full((2, 1, 1, 2), 0.5), [27, 33], lr=0.5)
     pixels.move(torch.tensor([1.0, -1.0]).expand(2, 1, 1, 2), 0.1)
@@ -62,7 +62,7 @@ def test_pixels_take_a_part_of_their_own_quantiser_step_as_far_as_the_step_is_de
     assert change.tolist() == [pytest.approx([-step, step], 1e-4), pytest.approx([-2 * step, 2 * step], 1e-4)]
 
 
-def test_offsets_step_as_far_in_every_picture_however_large_its_gradient() -> None:
+def test_offset_steps_do_not_depend_on_the_gradients_size() -> None:
     offsets = MapOffsets(torch.zeros(2, 1, 2), MapSearch(lr=2.0, limit=50.0, zero_mean=False))
     directions = torch.tensor([[[1.0, -1.0]], [[3.0, 4.0]]])
     offsets.move(directions * torch.tensor([1e-6, 1e3])[:, None, None], 0.5)
@@ -80,7 +80,7 @@ def test_offsets_keep_the_mean_of_every_picture_at_zero() -> None:
     assert offsets.parameter.abs().amin() > 0.1
 
 
-def test_a_start_beyond_the_limit_is_not_cut_and_bounds_its_own_picture() -> None:
+def test_start_beyond_the_limit_is_kept_as_that_pictures_limit() -> None:
     start = torch.tensor([[[20.0, -3.0]], [[1.0, -2.0]]])
     offsets = MapOffsets(start, MapSearch(lr=50.0, limit=8.0, zero_mean=False))
     assert torch.equal(offsets.value().detach(), start)
