@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_tables import forget_tables
 from pictures import pictures
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -18,8 +19,6 @@ from torch.fx.experimental.proxy_tensor import make_fx
 import npp
 from npp.codec.options import resolve_options
 from npp.gradient.surrogates import DEFAULT_SURROGATE, NAMES, resolve_surrogate
-from npp.gradient.surrogates.hyperprior import load_hyperprior
-from npp.gradient.surrogates.learned import _SHIPPED
 from npp.torch_state import made_once
 
 # Forward-mode AD loads torch's own scripted decompositions.
@@ -218,34 +217,13 @@ def test_a_first_call_in_a_mode_leaves_nothing_behind(name: str, mode: str) -> N
     x = pictures(1, 16).double()
     real = npp.gradient.surrogates.Real(x, torch.ones(1).double())
     surrogate = resolve_surrogate(name)
-    _forget()
+    forget_tables()
     with MODES[mode]():
         surrogate(x, torch.full((1,), 33.0, dtype=x.dtype, device="cpu"), real, options)
     leaf = x.clone().requires_grad_()
     estimate = surrogate(leaf, torch.full((1,), 33.0, dtype=x.dtype), real, options)
     (gradient,) = torch.autograd.grad(estimate.x_hat.sum() + estimate.bpp.sum(), leaf)
     assert torch.isfinite(gradient).all()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_default_device_changes_nothing(name: str) -> None:
-    x = pictures(2, 16).float().requires_grad_()
-    plain = npp.compress(x, [31, 40], surrogate=name, effort=0)
-    (wanted,) = torch.autograd.grad(plain.bpp.sum() + plain.x_hat.sum(), x)
-    with torch.device("meta"):
-        under = npp.compress(x, [31, 40], surrogate=name, effort=0)
-        (gradient,) = torch.autograd.grad(under.bpp.sum() + under.x_hat.sum(), x)
-    assert torch.equal(under.bpp, plain.bpp) and torch.equal(under.x_hat, plain.x_hat)
-    assert torch.equal(gradient, wanted)
-
-
-def _forget() -> None:
-    import npp.gradient.surrogates.learned as learned
-    import npp.hevc.dct as dct
-    import npp.hevc.planes as planes
-
-    for kept in (learned._shipped, dct._basis, planes._color_matrix, planes._inverse_matrix):
-        kept.cache_clear()
 
 
 def test_nothing_made_under_fake_tensors_is_kept() -> None:
@@ -266,27 +244,3 @@ def test_errors_of_what_is_made_once_arrive() -> None:
     for _ in range(2):
         with pytest.raises(FileNotFoundError, match="weights"):
             broken()
-
-
-@pytest.fixture(params=[torch.float64, torch.float16, torch.bfloat16], ids=str)
-def other_default(request: pytest.FixtureRequest) -> Any:
-    torch.set_default_dtype(request.param)
-    yield request.param
-    torch.set_default_dtype(torch.float32)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_default_dtype_changes_nothing(name: str, other_default: torch.dtype) -> None:
-    x = pictures(2, 16).float().requires_grad_()
-    _forget()
-    under = npp.compress(x, [31, 40], surrogate=name, effort=0)
-    (gradient,) = torch.autograd.grad(under.bpp.sum() + under.x_hat.sum(), x)
-    hyperprior = load_hyperprior(_SHIPPED).state_dict()
-    torch.set_default_dtype(torch.float32)
-    _forget()
-    plain = npp.compress(x, [31, 40], surrogate=name, effort=0)
-    assert under.bpp.dtype == torch.float32
-    assert torch.equal(under.bpp, plain.bpp) and torch.equal(under.x_hat, plain.x_hat)
-    assert torch.equal(gradient, torch.autograd.grad(plain.bpp.sum() + plain.x_hat.sum(), x)[0])
-    for key, value in load_hyperprior(_SHIPPED).state_dict().items():
-        assert hyperprior[key].dtype == value.dtype and torch.equal(hyperprior[key], value)

