@@ -1,6 +1,6 @@
 #include "outcomes.hpp"
 
-#include <string>
+#include <cstring>
 
 namespace py = pybind11;
 
@@ -33,15 +33,17 @@ PyTypeObject* g_encode_outcome = nullptr;
 PyTypeObject* g_decode_outcome = nullptr;
 PyTypeObject* g_animation_outcome = nullptr;
 
+// `qualified`, with the module in front, must live as long as the type: before Python 3.11 that
+// keeps no copy.
 template <std::size_t size>
-PyTypeObject* make_type(py::module_& module, const char* name, const char* doc,
+PyTypeObject* make_type(py::module_& module, const char* qualified, const char* doc,
                         PyStructSequence_Field (&fields)[size]) {
-  const std::string qualified = std::string("npp._bpg.") + name;
-  PyStructSequence_Desc description{qualified.c_str(), doc, fields, static_cast<int>(size) - 1};
+  PyStructSequence_Desc description{qualified, doc, fields, static_cast<int>(size) - 1};
   PyTypeObject* type = PyStructSequence_NewType(&description);
   if (type == nullptr) {
     throw py::error_already_set();
   }
+  const char* name = std::strrchr(qualified, '.') + 1;
   module.attr(name) = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(type));
   return type;
 }
@@ -87,11 +89,11 @@ py::object animation_outcome(const py::object& file, const py::object& error,
 }
 
 void bind_outcomes(py::module_& module) {
-  g_encode_outcome = make_type(module, "EncodeOutcome",
+  g_encode_outcome = make_type(module, "npp._bpg.EncodeOutcome",
                                "What became of a picture that was encoded.", g_encode_fields);
-  g_decode_outcome = make_type(module, "DecodeOutcome", "What became of a file that was decoded.",
-                               g_decode_fields);
-  g_animation_outcome = make_type(module, "AnimationOutcome",
+  g_decode_outcome = make_type(module, "npp._bpg.DecodeOutcome",
+                               "What became of a file that was decoded.", g_decode_fields);
+  g_animation_outcome = make_type(module, "npp._bpg.AnimationOutcome",
                                   "What became of the frames of an animation.", g_animation_fields);
 }
 

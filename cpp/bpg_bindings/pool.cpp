@@ -1,6 +1,7 @@
 #include "pool.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <list>
 #include <new>
 #include <numeric>
@@ -75,7 +76,8 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   std::condition_variable work;
   std::condition_variable nobody_at_work;
   std::list<std::shared_ptr<Job>> jobs;  // workers move them about, and have no memory to ask for
-  std::unordered_map<std::uint64_t, int> in_sequence;  // items at work, of all jobs of a sequence
+  // Items at work, of all jobs of a sequence, each of which has the counter too.
+  std::unordered_map<std::uint64_t, std::shared_ptr<int>> in_sequence;
   std::vector<std::thread> threads;
   // Threads that may be at work at once: callers that ask for one each have all cores together.
   std::size_t limit = std::max(1U, std::thread::hardware_concurrency());
@@ -125,13 +127,28 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
 
   // Whether its sequence lets a job begin an item: jobs of a sequence have as many threads together
   // as each.
-  [[nodiscard]] bool sequence_is_free(const Job& job) const {
-    const auto found = in_sequence.find(job.sequence_);
-    return job.sequence_ == 0 || found == in_sequence.end() || found->second < job.max_threads_;
+  [[nodiscard]] static bool sequence_is_free(const Job& job) {
+    return job.sequence_at_work_ == nullptr || *job.sequence_at_work_ < job.max_threads_;
+  }
+
+  // The counter of a sequence. Made while the caller can still be told that there is no memory for
+  // it, and kept as long as one of its jobs is there.
+  std::shared_ptr<int> counter_of(std::uint64_t sequence) {
+    for (auto entry = in_sequence.begin(); entry != in_sequence.end();) {
+      entry = entry->second.use_count() == 1 ? in_sequence.erase(entry) : std::next(entry);
+    }
+    if (sequence == 0) {
+      return nullptr;
+    }
+    const auto found = in_sequence.find(sequence);
+    if (found != in_sequence.end()) {
+      return found->second;
+    }
+    return in_sequence.emplace(sequence, std::make_shared<int>(0)).first->second;
   }
 
   [[nodiscard]] bool anything_can_begin() const {
-    return std::any_of(jobs.begin(), jobs.end(), [this](const auto& job) {
+    return std::any_of(jobs.begin(), jobs.end(), [](const auto& job) {
       return sequence_is_free(*job) && job->has_work_for_a_thread();
     });
   }
@@ -162,8 +179,8 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   void run(Job& job, std::size_t item, std::unique_lock<std::mutex>& lock) {
     ++at_work;
     ++job.at_work_;
-    if (job.sequence_ != 0) {
-      ++in_sequence[job.sequence_];
+    if (job.sequence_at_work_ != nullptr) {
+      ++*job.sequence_at_work_;
     }
     lock.unlock();
     job.run(item);
@@ -180,9 +197,8 @@ struct Pool::State : std::enable_shared_from_this<Pool::State> {
   // So many threads are no longer in a job's items, or no longer count.
   void leave(const Job& job, std::size_t count) {
     at_work -= count;
-    const auto found = in_sequence.find(job.sequence_);
-    if (found != in_sequence.end() && (found->second -= static_cast<int>(count)) == 0) {
-      in_sequence.erase(found);
+    if (job.sequence_at_work_ != nullptr) {
+      *job.sequence_at_work_ -= static_cast<int>(count);
     }
   }
 
@@ -258,6 +274,7 @@ void Pool::submit(const std::shared_ptr<Job>& job, int threads, bool caller_help
       continue;  // shut_down has put a fresh state in its place
     }
     current->limit = std::max(current->limit, static_cast<std::size_t>(threads));
+    job->sequence_at_work_ = current->counter_of(job->sequence_);
     current->jobs.push_back(job);
     job->pool_ = current.get();
     const std::size_t most = job->most_threads();

@@ -57,6 +57,7 @@ class Job {
   const void* pool_ = nullptr;
   std::size_t at_work_ = 0;
   bool abandoned_ = false;
+  std::shared_ptr<int> sequence_at_work_;  // items of all jobs of its sequence; null without one
   std::atomic<bool> cancelled_{false};
 };
 

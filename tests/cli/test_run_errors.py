@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import npp
 from npp.cli.run_errors import explained
 from npp.evaluation.part_store import PartStore
 from npp.photos.finding import PhotoWarning
@@ -83,3 +84,11 @@ def test_photos_that_are_left_out_are_said_once_each_and_other_warnings_stay_war
         warn()
     assert len(others) == 1
     assert capsys.readouterr().err == "npp: left out: a.png\nnpp: left out: b.png\n"
+
+
+def test_warnings_of_torch_keep_their_source(capsys: pytest.CaptureFixture[str]) -> None:
+    """Torch's C++ warns as the line of npp that called it."""
+    words = "The given NumPy array is not writable (Triggered internally at tensor_numpy.cpp:213.)"
+    with pytest.warns(UserWarning, match="not writable"), explained("train", lambda: ""):
+        warnings.warn_explicit(words, UserWarning, str(Path(npp.__file__).parent / "photos/loading.py"), 7)
+    assert capsys.readouterr().err == ""

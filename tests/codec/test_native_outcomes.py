@@ -102,3 +102,15 @@ def test_an_outcome_whose_error_was_raised_goes_away() -> None:
         seen = fails(kind)
         gc.collect()
         assert seen() is None, kind
+
+
+def test_outcomes_name_their_types() -> None:
+    file = encoded(PICTURE).file
+    assert file is not None
+    for outcome, name in (
+        (encoded(PICTURE), "EncodeOutcome"),
+        (decoded(file), "DecodeOutcome"),
+        (animated([PICTURE]), "AnimationOutcome"),
+    ):
+        assert repr(outcome).startswith(f"npp._bpg.{name}(")
+        assert type(outcome) is getattr(_bpg, name)

@@ -141,3 +141,17 @@ def test_a_network_that_reacts_little_has_true_divergences(name: str) -> None:
         # The network's own rounding, 1e-7 in logits, is what is left.
         torch.testing.assert_close(found.double(), exact, rtol=1e-2, atol=1e-13)
         assert 0 <= float(exact) < 1e-3 and float(found) >= 0
+
+
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function:DeprecationWarning")  # Dynamo's own
+def test_a_compiled_graph_holds_it_whole() -> None:
+    clean = torch.randn(4, 10).log_softmax(1)
+    logits = (clean + 0.1 * torch.randn(4, 10)).requires_grad_()
+
+    def loss(logits: Tensor) -> Tensor:
+        return kl_divergence(clean, logits.log_softmax(1)).sum()
+
+    (expected,) = torch.autograd.grad(loss(logits), logits)
+    whole = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    (found,) = torch.autograd.grad(whole(logits), logits)
+    torch.testing.assert_close(found, expected)

@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -139,3 +139,33 @@ def test_the_qps_that_stand_for_qualities_of_jpeg_are_those_measured() -> None:
     words = rf"{measured[90]} is about as exact as JPEG of quality 90, and {measured[50]} as quality 50"
     with pytest.raises(TypeError, match=words):
         npp.encode(torch.rand(3, 8, 8), quality=90)  # type: ignore[call-arg]
+
+
+def test_a_hint_calls_the_argument_by_its_name() -> None:
+    task = Match(torch.nn.AvgPool2d(4))
+    with pytest.raises(ValueError, match=r"images must .*; images\[None\] is a batch of one picture"):
+        task.targets(torch.rand(3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        npp.encode,
+        npp.encode_animation,
+        npp.decode,
+        npp.probe,
+        npp.compress,
+        npp.compress_in_parts,
+        npp.refine,
+        npp.importance,
+        npp.BPG.forward,
+        npp.Recipe.compress,
+        npp.Recipe.encode,
+        npp.Recipe.forward,
+        npp.Preprocessor.forward,
+        npp.Allocator.forward,
+    ],
+    ids=lambda function: function.__qualname__,
+)
+def test_tools_can_read_what_arguments_may_be(function: Any) -> None:
+    assert "return" in get_type_hints(function)

@@ -51,3 +51,23 @@ def test_a_training_warns_when_it_measures_its_baseline(photos: Path, tmp_path: 
     with pytest.warns(UserWarning, match=_RANDOM.format("classification")) as caught:
         BaselineCurves(config, Photos(config), tasks).measure(torch.device("cpu"), quick=True)
     assert len([one for one in caught if "task classification" in str(one.message)]) == 1
+
+
+class _OnePicture(Classification):
+    """A random loss of a network that takes no two pictures."""
+
+    def loss(self, images: Tensor, targets: object) -> Tensor:
+        if len(images) > 1:
+            raise RuntimeError("this network takes one picture")
+        return super().loss(images, targets) + torch.rand(())  # type: ignore[arg-type]
+
+
+class _NoPicture(Classification):
+    def loss(self, images: Tensor, targets: object) -> Tensor:
+        raise RuntimeError("this network takes no picture")
+
+
+def test_pictures_are_shown_alone_and_errors_are_left_to_the_training() -> None:
+    tasks: dict[str, Task] = {"none": _NoPicture(NETWORK), "one": _OnePicture(NETWORK)}
+    with pytest.warns(UserWarning, match=_RANDOM.format("one")):
+        warn_of_random_losses(tasks, pictures(2, 64))

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -34,8 +35,8 @@ class WithAllocations {
 
 class Counted final : public npp::Job {
  public:
-  Counted(std::size_t items, std::atomic<bool>& go)
-      : Job(std::vector<double>(items, 1.0), 1), go_(&go) {}
+  Counted(std::size_t items, std::atomic<bool>& go, std::uint64_t sequence = 0)
+      : Job(std::vector<double>(items, 1.0), 1, sequence), go_(&go) {}
   std::atomic<std::size_t> done{0};
 
  protected:
@@ -51,7 +52,7 @@ class Counted final : public npp::Job {
 };
 
 // A job whose caller got an exception is gone: what its items work on goes away with the caller.
-void submitting_takes_a_job_or_leaves_it() {
+void submitting_takes_a_job_or_leaves_it(std::uint64_t sequence) {
   constexpr std::size_t kItems = 3;
   std::atomic<bool> go{true};
   int refused = 0;
@@ -59,7 +60,7 @@ void submitting_takes_a_job_or_leaves_it() {
   for (int allocations = 0; allocations < 12; ++allocations) {
     npp::Pool& pool = npp::Pool::instance();
     pool.shut_down();
-    const auto job = std::make_shared<Counted>(kItems, go);
+    const auto job = std::make_shared<Counted>(kItems, go, sequence);
     bool thrown = false;
     try {
       const WithAllocations few(allocations);
@@ -80,14 +81,14 @@ void submitting_takes_a_job_or_leaves_it() {
   CHECK(refused > 0 && taken > 0);
 }
 
-void workers_ask_for_no_memory() {
+void workers_ask_for_no_memory(std::uint64_t sequence) {
   constexpr std::size_t kItems = 200;
   std::atomic<bool> go{false};
   npp::Pool& pool = npp::Pool::instance();
   pool.shut_down();
   std::vector<std::shared_ptr<Counted>> jobs;
   for (int i = 0; i < 3; ++i) {
-    jobs.push_back(std::make_shared<Counted>(kItems, go));
+    jobs.push_back(std::make_shared<Counted>(kItems, go, sequence));
     pool.submit(jobs.back(), 2);
   }
   while (pool.thread_count() == 0) {
@@ -124,6 +125,9 @@ void a_message_without_room_is_lack_of_memory() {
   }
   return memory;
 }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return may_allocate() ? std::malloc(size != 0 ? size : 1) : nullptr;
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/) noexcept {
   std::free(memory);
@@ -131,8 +135,10 @@ void a_message_without_room_is_lack_of_memory() {
 
 int main() {
   t_is_main = true;
-  submitting_takes_a_job_or_leaves_it();
-  workers_ask_for_no_memory();
+  for (const std::uint64_t sequence : {0, 7}) {
+    submitting_takes_a_job_or_leaves_it(sequence);
+    workers_ask_for_no_memory(sequence);
+  }
   a_message_without_room_is_lack_of_memory();
   return bpg_test::report();
 }

@@ -81,18 +81,15 @@ class BatchEncoder:
             flag("keep_metadata", keep_metadata),
             recipe=None if recipe is None else _use(recipe, parts or Parts()),
         )
-        self._set_up(settings, max_pixels)
+        self.settings = settings
+        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     @classmethod
     def from_settings(cls, settings: EncodeSettings, max_pixels: int | None = None) -> BatchEncoder:
         """The unit for settings that have been checked already."""
-        unit = cls.__new__(cls)
-        unit._set_up(settings, max_pixels)
+        unit = cls(max_pixels=max_pixels)
+        unit.settings = settings
         return unit
-
-    def _set_up(self, settings: EncodeSettings, max_pixels: int | None) -> None:
-        self.settings = settings
-        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     def encode(self, picture: File, qp: int | None = None) -> FileResult:
         """Encodes one picture.
@@ -186,18 +183,15 @@ class BatchDecoder:
             flag("restore_size", restore_size),
             None if recipe is None else _use(recipe, Parts()).recipe,
         )
-        self._set_up(settings, max_pixels)
+        self.settings = settings
+        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     @classmethod
     def from_settings(cls, settings: DecodeSettings, max_pixels: int | None = None) -> BatchDecoder:
         """The unit for settings that have been checked already."""
-        unit = cls.__new__(cls)
-        unit._set_up(settings, max_pixels)
+        unit = cls(max_pixels=max_pixels)
+        unit.settings = settings
         return unit
-
-    def _set_up(self, settings: DecodeSettings, max_pixels: int | None) -> None:
-        self.settings = settings
-        self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     def decode(self, file: File, target: str | os.PathLike[str] | None = None) -> FileResult:
         """Decodes one file.

@@ -70,7 +70,7 @@ _DECLARED = re.compile(r"^(\ufeff?<\?xml[^>]*?)\s+encoding\s*=\s*(?:\"[^\"]*\"|'
 _OPAQUE_FROM = 128  # the least alpha of a pixel that is opaque in a GIF
 
 #: Bytes of a file, and notes about what could not be kept.
-Rendered: TypeAlias = "tuple[bytes, list[str]]"
+Rendered: TypeAlias = tuple[bytes, list[str]]
 
 
 def format_of_suffix(suffix: str) -> str:

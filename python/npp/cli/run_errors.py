@@ -20,9 +20,13 @@ from npp.photos.finding import PhotoWarning
 _PACKAGE = Path(__file__).parents[1]
 
 
-def _is_for_people(category: type[Warning], filename: str) -> bool:
+#: In warnings of torch's C++, which Python takes for warnings of the line that called torch.
+_OF_TORCH = "Triggered internally at"
+
+
+def _is_for_people(message: Warning | str, category: type[Warning], filename: str) -> bool:
     """Whether a warning is npp's own, and so about the user's input, not about code."""
-    is_npps = _PACKAGE in Path(filename).parents
+    is_npps = _PACKAGE in Path(filename).parents and _OF_TORCH not in str(message)
     return issubclass(category, PhotoWarning) or (is_npps and issubclass(category, UserWarning))
 
 
@@ -35,7 +39,7 @@ def _warnings_as_lines() -> Iterator[None]:
     def show(
         message: Warning | str, category: type[Warning], filename: str, *arguments: Any, **keywords: Any
     ) -> None:
-        if _is_for_people(category, filename):
+        if _is_for_people(message, category, filename):
             if str(message) not in messages:  # several searches may find one folder
                 say(f"npp: {message}")
             messages.add(str(message))

@@ -17,9 +17,9 @@ from npp.codec.errors import indexed
 from npp.codec.image_inputs import SingleImage, as_batch, check_frames, describe_range
 from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, Qp, resolve_options, resolve_qp, values_of
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp, values_of
 from npp.codec.pil_pictures import MOST_SHOWN, finite_positive
-from npp.codec.qp_maps import QpMap, resolve_qp_maps
+from npp.codec.qp_maps import Qp, QpMap, resolve_qp_maps
 from npp.torch_state import runs_codec
 
 #: Frames a second of film and video, 30 / 1.001 included, and milliseconds are whole numbers of it.

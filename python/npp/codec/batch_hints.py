@@ -48,7 +48,6 @@ def batch_hint(x: Tensor, name: str = "x") -> str:
         return f"; {name}.movedim(-1, -3) turns (H, W, C) round{further}"
     if x.ndim == 3:
         one = x.shape[0] in _CHANNELS
-        return (
-            f"; x[{'None' if one else ':, None'}] is a batch of {'one picture' if one else 'gray pictures'}"
-        )
+        index, pictures = ("None", "one picture") if one else (":, None", "gray pictures")
+        return f"; {name}[{index}] is a batch of {pictures}"
     return ""

@@ -23,8 +23,8 @@ from npp.codec.image_inputs import (
 from npp.codec.limits import resolve_threads
 from npp.codec.metadata import Metadata, extensions_of
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, Qp, ResolvedOptions, resolve_options, resolve_qp
-from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
+from npp.codec.options import CodecOptions, ResolvedOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import NativeMaps, Qp, QpMap, resolve_qp_maps
 from npp.torch_state import runs_codec
 
 

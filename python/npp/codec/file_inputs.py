@@ -15,13 +15,13 @@ from torch import Tensor
 
 from npp.codec.tensor_memory import in_memory
 
-_Buffer: TypeAlias = "bytes | bytearray | memoryview | mmap.mmap | npt.NDArray[np.uint8] | Tensor"
+_Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap | npt.NDArray[np.uint8] | Tensor
 
 #: What every BPG file begins with.
 BPG_MAGIC = b"BPG\xfb"
 
 #: One BPG file: its bytes in any form, its path, or an open file that is read from where it stands.
-File: TypeAlias = "_Buffer | str | os.PathLike[str] | BinaryIO"
+File: TypeAlias = _Buffer | str | os.PathLike[str] | BinaryIO
 
 _ALLOWED = "bytes, a buffer, a uint8 array or tensor of one dimension, a path or an open binary file"
 

@@ -22,8 +22,8 @@ from npp.codec.sample_range import on_other_scale, range_message
 from npp.codec.tensor_memory import in_memory
 
 Array: TypeAlias = npt.NDArray[Any]
-SingleImage: TypeAlias = "Image.Image | Array | Tensor"
-ImageOrBatch: TypeAlias = "SingleImage | Sequence[SingleImage]"
+SingleImage: TypeAlias = Image.Image | Array | Tensor
+ImageOrBatch: TypeAlias = SingleImage | Sequence[SingleImage]
 CHANNELS = (1, 3, 4)
 #: What Pillow's formats raise for damaged files.
 _UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError)
@@ -192,7 +192,7 @@ class CodecImage:
 
 
 #: A picture, or why there is none: of a wrong shape, or in a file that cannot be read.
-PictureOrError: TypeAlias = "CodecImage | EncodeError | OSError"
+PictureOrError: TypeAlias = CodecImage | EncodeError | OSError
 
 
 def _picture_or_error(image: SingleImage, name: str, index: int | None) -> PictureOrError:

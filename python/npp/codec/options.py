@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 import npp._bpg as _bpg
 from npp._bpg import EncodeError, UnsupportedError
 from npp.checks import MAX_QP, brief, check_known_settings, flag, is_int, number, one_of, whole, whole_qp
 
-if TYPE_CHECKING:  # options are read without torch
-    import numpy.typing as npt
-    from torch import Tensor
-
-#: What a call of the codec takes as qp, integers from 0 to 51: one for all pictures, or one for each.
-Qp: TypeAlias = "int | Sequence[int] | Tensor | npt.NDArray[Any]"
 Chroma = Literal["400", "420", "422", "444", "420_mpeg2", "422_mpeg2"]
 ColorSpace = Literal["ycbcr", "rgb", "ycgco", "ycbcr_bt709", "ycbcr_bt2020"]
 Tune = Literal["ssim", "machine"]
@@ -276,7 +270,7 @@ def values_of(name: str, value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def resolve_qp(qp: Qp, count: int) -> list[int]:
+def resolve_qp(qp: Any, count: int) -> list[int]:
     """One qp per image from an int, a sequence or a tensor.
 
     Raises:

@@ -19,10 +19,12 @@ from npp.codec.tensor_memory import in_memory
 #: Side of the square of pixels that one offset is for.
 MAP_BLOCK = 16
 
-Map: TypeAlias = "Tensor | npt.NDArray[Any]"
+#: What a call of the codec takes as qp, integers from 0 to 51: one for all pictures, or one for each.
+Qp: TypeAlias = int | Sequence[int] | Tensor | npt.NDArray[Any]
+Map: TypeAlias = Tensor | npt.NDArray[Any]
 #: A map of one picture, or of a batch: (N, h, w), or a list with a map or ``None`` for each picture.
-QpMap: TypeAlias = "Map | Sequence[Map | None]"
-NativeMaps: TypeAlias = "list[npt.NDArray[np.float32] | None]"
+QpMap: TypeAlias = Map | Sequence[Map | None]
+NativeMaps: TypeAlias = list[npt.NDArray[np.float32] | None]
 
 
 def map_size(height: int, width: int) -> tuple[int, int]:

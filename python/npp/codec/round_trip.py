@@ -15,8 +15,8 @@ from npp.codec.device_transfer import DeviceTransfer, small_tensor
 from npp.codec.errors import indexed, named, raise_first
 from npp.codec.image_inputs import Array, check_dtype, check_geometry, describe_range
 from npp.codec.limits import resolve_threads
-from npp.codec.options import Qp, ResolvedOptions, resolve_options, resolve_qp
-from npp.codec.qp_maps import NativeMaps, QpMap, resolve_qp_maps
+from npp.codec.options import ResolvedOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import NativeMaps, Qp, QpMap, resolve_qp_maps
 from npp.codec.sample_range import range_error, warn_outside
 from npp.codec.tensor_memory import why_without_pixels
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from npp.codec.options import CodecOptions, Qp, resolve_qp
+from npp.codec.options import CodecOptions, resolve_qp
+from npp.codec.qp_maps import Qp
 from npp.codec.round_trip import check_batch, start_round_trip
 
 

@@ -14,8 +14,8 @@ import npp.checks as checks
 from npp.codec.errors import UnsupportedError
 from npp.codec.limits import resolve_threads
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, Qp, resolve_options, resolve_qp
-from npp.codec.qp_maps import QpMap, resolve_qp_maps
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import Qp, QpMap, resolve_qp_maps
 from npp.codec.round_trip import RoundTrip, check_batch
 from npp.gradient.pairing import NO_GRAPH, Compressed, finish_round_trip, will_estimate
 from npp.gradient.surrogates import DEFAULT_SURROGATE, Surrogate, resolve_surrogate

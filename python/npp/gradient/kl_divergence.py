@@ -27,14 +27,12 @@ def small_surplus(change: Tensor) -> Tensor:
     return change.square() / 2 * factor
 
 
-class _Parts(torch.autograd.Function):
+class _WithoutTangents(torch.autograd.Function):
     """q - p - p log(q / p) of log p and log q, elementwise; where p is 0 that is q.
 
     Its own gradient, which is exact where the difference of the parts' gradients would cancel, and for which
     nothing of the series has to be kept.
     """
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(clean: Tensor, now: Tensor) -> Tensor:
@@ -45,7 +43,6 @@ class _Parts(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -56,6 +53,17 @@ class _Parts(torch.autograd.Function):
             for slope, needed in zip(slopes, wanted, strict=True)
         ]
         return found[0], found[1]
+
+
+class _Parts(_WithoutTangents):
+    """The same for forward-mode AD and vmap too, which a compiled graph takes no Function for."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
@@ -97,5 +105,6 @@ def kl_divergence(clean: Tensor, now: Tensor, dim: int = 1) -> Tensor:
     """
     clean, now = widened(clean), widened(now)
     kind = torch.promote_types(clean.dtype, now.dtype)
-    parts = cast(Tensor, _Parts.apply(clean.to(kind), now.to(kind)))  # type: ignore[no-untyped-call]
-    return parts.sum(dim)
+    clean, now = clean.to(kind), now.to(kind)
+    function = _WithoutTangents if torch.compiler.is_dynamo_compiling() else _Parts
+    return cast(Tensor, function.apply(clean, now)).sum(dim)  # type: ignore[no-untyped-call]

@@ -17,8 +17,8 @@ from npp.codec.errors import UnsupportedError
 from npp.codec.file_inputs import File
 from npp.codec.limits import resolve_threads
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, Qp, resolve_options, resolve_qp
-from npp.codec.qp_maps import QpMap, map_size
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import Qp, QpMap, map_size
 from npp.codec.round_trip import RoundTrip, begin_round_trip, check_batch
 from npp.gradient.functional import CodecCall
 from npp.gradient.result_repr import result_repr

@@ -14,7 +14,7 @@ from npp.hevc.quantiser import slice_qp, step_size
 from npp.torch_state import widened
 
 _MEMORY = 0.9  # of the mean of the map's gradients
-Maps: TypeAlias = "list[Tensor | None]"
+Maps: TypeAlias = list[Tensor | None]
 
 
 class SearchCandidate(NamedTuple):

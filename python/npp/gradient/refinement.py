@@ -14,8 +14,8 @@ import npp.checks as checks
 from npp.codec.batch_hints import floats_hint
 from npp.codec.errors import EncodeError
 from npp.codec.option_signature import shows_options
-from npp.codec.options import MAX_EFFORT, CodecOptions, Qp, resolve_options, resolve_qp
-from npp.codec.qp_maps import QpMap, resolve_qp_maps
+from npp.codec.options import MAX_EFFORT, CodecOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import Qp, QpMap, resolve_qp_maps
 from npp.codec.round_trip import check_batch
 from npp.codec.sample_range import check_scale
 from npp.gradient.pairing import Compressed, compress

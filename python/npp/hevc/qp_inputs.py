@@ -15,7 +15,7 @@ from npp.checks import MAX_QP, brief, fractional_qp
 from npp.torch_state import has_readable_values, moved
 
 #: What a network takes as qp, numbers from 0 to 51: one for all pictures, or one for each.
-FractionalQp: TypeAlias = "float | Sequence[float] | Tensor | npt.NDArray[Any]"
+FractionalQp: TypeAlias = float | Sequence[float] | Tensor | npt.NDArray[Any]
 
 
 def resolve_qps(

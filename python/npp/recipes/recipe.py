@@ -14,7 +14,8 @@ from typing_extensions import Unpack
 
 from npp.codec.metadata import Metadata
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, Qp, resolve_options, resolve_qp
+from npp.codec.options import CodecOptions, resolve_options, resolve_qp
+from npp.codec.qp_maps import Qp
 from npp.gradient.pairing import Compressed
 from npp.gradient.prediction import PictureLoss
 from npp.gradient.refine_objective import RefineStep

@@ -17,7 +17,8 @@ from npp.codec.file_inputs import File
 from npp.codec.image_inputs import ImageOrBatch, SingleImage, pictures_or_errors
 from npp.codec.metadata import Metadata, check_metadata
 from npp.codec.option_signature import shows_options
-from npp.codec.options import CodecOptions, Qp, resolve_qp
+from npp.codec.options import CodecOptions, resolve_qp
+from npp.codec.qp_maps import Qp
 from npp.recipes.input_checks import with_sample_errors
 from npp.recipes.option_checks import lossy_options
 from npp.recipes.parts import ALL_PARTS, Parts, check_parts

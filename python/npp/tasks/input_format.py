@@ -163,7 +163,7 @@ class InputFormat:
 
 
 #: Attributes by name that replace parts of a network's own format, or a format that replaces it.
-InputSettings: TypeAlias = "Mapping[str, Any] | InputFormat"
+InputSettings: TypeAlias = Mapping[str, Any] | InputFormat
 
 
 def _resolved(size: tuple[int | None, int | None], height: int, width: int) -> tuple[int, int]:
