@@ -12,10 +12,14 @@ from docutils import nodes
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE))
 
+import npp.codec.option_signature  # noqa: E402 (after the path)
+
+# Pages show ``**options`` as it is written, for the page of CodecOptions has them one by one. This stands
+# before the functions are made.
+npp.codec.option_signature.shows_options = lambda **_: lambda function: function
+
 import gallery_pages  # noqa: E402 (beside this file)
 import generated_pages  # noqa: E402
-
-import npp  # noqa: E402
 
 project = "npp"
 author = "the authors of npp"
