@@ -122,7 +122,7 @@ def test_a_batch_above_the_limit_on_pixels_is_refused_as_damaged_files_are() -> 
     files = npp.encode([torch.rand(3, 24, 40)], 30, effort=0)
     npp.set_max_pixels(24 * 40 - 1)
     try:
-        with pytest.raises(npp.DecodeError, match=r"bitstreams\[0\] claims 40x24 .*at most 959") as caught:
+        with pytest.raises(npp.DecodeError, match=r"bitstreams\[0\] is 40x24 .*at most 959") as caught:
             npp.decompress(files)
     finally:
         npp.set_max_pixels(None)

@@ -45,13 +45,13 @@ def _count_codings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     from npp.evaluation import measuring
 
     qps: list[int] = []
-    original = measuring.code
+    original = measuring.code_batch
 
     def counted(batch: Any, arm: Arm, qp: int, *rest: Any) -> Any:
         qps.append(qp)
         return original(batch, arm, qp, *rest)
 
-    monkeypatch.setattr(measuring, "code", counted)
+    monkeypatch.setattr(measuring, "code_batch", counted)
     return qps
 
 

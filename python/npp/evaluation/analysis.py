@@ -233,6 +233,8 @@ class Analyst:
         for name in (against, arm):
             measurements = self._measured.arms[name]
             points = measurements.points(axis)
+            if wrong := int((~np.isfinite(points)).sum()):
+                return f"{axis.name} is no finite number at {wrong} of {len(points)} qps with {name}"
             if len(monotone(measurements.bpp.mean(axis=1), self._quality(axis, points))[0]) > 1:
                 continue
             if points.min() == points.max():
