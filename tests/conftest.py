@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +47,14 @@ def _restored_sigterm() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True)
+def _restored_image_open() -> Iterator[None]:
+    """ultralytics replaces Pillow's ``Image.open`` when it is imported; the next test finds Pillow's own."""
+    before = Image.open
+    yield
+    Image.open = before
 
 
 @pytest.fixture(scope="session")
