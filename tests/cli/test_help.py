@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from npp.cli.app import app
 from npp.cli.help_panels import PAGE, PANELS
-from npp.cli.near_names import did_you_mean
+from npp.cli.near_names import near_commands
 
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -111,7 +111,7 @@ def test_who_mistypes_a_command_is_told_which_are_near(
 
 
 def test_what_is_near_no_command_gets_no_advice(capsys: pytest.CaptureFixture[str]) -> None:
-    assert did_you_mean("", ["encode"]) == did_you_mean("xyz", ["encode"]) == ""
+    assert near_commands("", ["encode"]) == near_commands("xyz", ["encode"]) == ""
     assert run("xyz") == run("train", "xyz") == 2
     said = capsys.readouterr().err
     assert "No such command 'xyz'.\n" in said

@@ -14,6 +14,12 @@ import npp
 from npp.batch import FileResult, ManifestRow, write_manifest
 from npp.codec.build import build_config
 
+
+def _run_to_its_end(script: str) -> None:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 _WITHOUT_MEMORY = """
 import resource, sys, torch, npp
 file = npp.encode(torch.full((3, 2048, 4096), 0.5), 40, effort=0)
@@ -33,10 +39,7 @@ for threads in (1, 2):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
 def test_decoding_without_memory_raises_memory_error() -> None:
     """The decoder needs some 50 MB of the 150 that are left, the pictures 200 each."""
-    done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_MEMORY], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    _run_to_its_end(_WITHOUT_MEMORY)
 
 
 _METADATA_WITHOUT_MEMORY = """
@@ -58,10 +61,7 @@ raise SystemExit("no MemoryError")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
 def test_memory_that_runs_out_for_metadata_is_a_memory_error() -> None:
     """The first copy of its 60 MB finds room in the 100 that are left, that for Python does not."""
-    done = subprocess.run(
-        [sys.executable, "-c", _METADATA_WITHOUT_MEMORY], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    _run_to_its_end(_METADATA_WITHOUT_MEMORY)
 
 
 _DECODING_SHORT_OF_MEMORY = """

@@ -74,14 +74,13 @@ class BatchEncoder:
         resolve_options(options)
         if target_bpp is not None:
             number_above("target_bpp", target_bpp, 0)
-        settings = EncodeSettings(
+        self.settings = EncodeSettings(
             None if qp is None else resolve_qp(qp, 1)[0],
             target_bpp,
             dict(options),
             flag("keep_metadata", keep_metadata),
             recipe=None if recipe is None else _use(recipe, parts or Parts()),
         )
-        self.settings = settings
         self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     @classmethod
@@ -175,7 +174,7 @@ class BatchDecoder:
         format_of_suffix(suffix)
         if bit_depth not in (8, 16):
             raise ValueError(f"bit_depth must be 8 or 16, not {bit_depth!r}")
-        settings = DecodeSettings(
+        self.settings = DecodeSettings(
             suffix.lower(),
             bit_depth,
             flag("keep_metadata", keep_metadata),
@@ -183,7 +182,6 @@ class BatchDecoder:
             flag("restore_size", restore_size),
             None if recipe is None else _use(recipe, Parts()).recipe,
         )
-        self.settings = settings
         self.max_pixels = None if max_pixels is None else checked_pixels("max_pixels", max_pixels)
 
     @classmethod

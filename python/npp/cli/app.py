@@ -12,7 +12,7 @@ from typer.main import get_command
 from npp.cli.command_table import COMMANDS, HELP_OPTIONS, help_text
 from npp.cli.exit_codes import EXIT_CODES
 from npp.cli.help_panels import PanelledCommand
-from npp.cli.near_names import did_you_mean
+from npp.cli.near_names import near_commands
 
 
 def _load(name: str) -> Any:
@@ -45,7 +45,7 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         # typer would look for similar names among the imported commands, and there are none.
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
+            ctx.fail(f"No such command {args[0]!r}.{near_commands(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def get_help(self, ctx: Any) -> str:

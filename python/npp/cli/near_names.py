@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def did_you_mean(word: str, names: Iterable[str]) -> str:
+def near_commands(word: str, names: Iterable[str]) -> str:
     """A question for the end of a message about an unknown command; empty if no name is similar.
 
     Args:

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from npp.cli.command_table import HELP_OPTIONS
 from npp.cli.help_panels import CODEC, FILES, MACHINES, NETWORK, PAGE, REPORT, SETTINGS, PanelledCommand
-from npp.cli.near_names import did_you_mean
+from npp.cli.near_names import near_commands
 from npp.cli.progress_bars import stage_bars
 from npp.cli.run_errors import explained
 from npp.cli.streams import say
@@ -35,7 +35,7 @@ class _DefaultCommand(TyperGroup):
 
     def _check_no_command(self, ctx: Any, word: str) -> None:
         """Fails if a word is no file but similar to the name of a command."""
-        hint = did_you_mean(word, self.commands)
+        hint = near_commands(word, self.commands)
         if hint and not Path(word).suffix and not Path(word).exists():
             ctx.fail(f"There is neither a command nor a file {word!r}.{hint}")
 

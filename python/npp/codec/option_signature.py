@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar, cast, get_type_hints
 
 from npp.codec.options import DEFAULTS, CodecOptions
@@ -21,6 +22,16 @@ class _Left:
 _LEFT = _Left()
 
 
+@cache  # for every import of npp asks for each function
+def _options(defaults: bool) -> list[inspect.Parameter]:
+    """The options as parameters, with their defaults or ``...``."""
+    named: Any = DEFAULTS if defaults else dict.fromkeys(DEFAULTS, _LEFT)
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=named[name], annotation=hint)
+        for name, hint in get_type_hints(CodecOptions).items()
+    ]
+
+
 def shows_options(*, defaults: bool = True) -> Callable[[_Function], _Function]:
     """For a function with ``**options: Unpack[CodecOptions]``: what help() and completion show of it.
 
@@ -35,13 +46,8 @@ def shows_options(*, defaults: bool = True) -> Callable[[_Function], _Function]:
     def shown(function: _Function) -> _Function:
         written = inspect.signature(function)
         own = [one for one in written.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-        named: Any = DEFAULTS if defaults else dict.fromkeys(DEFAULTS, _LEFT)
-        options = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=named[name], annotation=hint)
-            for name, hint in get_type_hints(CodecOptions).items()
-        ]
         signed = cast("Any", function)
-        signed.__signature__ = written.replace(parameters=[*own, *options])
+        signed.__signature__ = written.replace(parameters=[*own, *_options(defaults)])
         return function
 
     return shown

@@ -163,24 +163,19 @@ def _listed(photos: PhotoSet, labels: RealLabels) -> list[Path]:
     Raises:
         ValueError: there are no such photos.
     """
-    left_out: list[Path] = []
-    listed = False
+    is_listed: dict[Path, bool] = {}
 
     def keep(photo: Path) -> bool:
-        nonlocal listed
-        if labels.has(photo):
-            listed = True
-            return True
-        left_out.append(photo)
-        return False
+        is_listed[photo] = labels.has(photo)
+        return is_listed[photo]
 
     try:
         return photos.readable_paths(keep)
     except ValueError:
-        if listed or not left_out:
+        if not is_listed or any(is_listed.values()):
             raise
-    reason = _not_listed(left_out[0], photos, labels)
-    raise ValueError(f"folder has no photo with real labels among its {len(left_out)}. {reason}")
+    reason = _not_listed(next(iter(is_listed)), photos, labels)
+    raise ValueError(f"folder has no photo with real labels among its {len(is_listed)}. {reason}")
 
 
 def _not_listed(photo: Path, photos: PhotoSet, labels: RealLabels) -> str:
