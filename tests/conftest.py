@@ -13,6 +13,8 @@ import skimage.data
 import torch
 from PIL import Image
 
+_OPEN = Image.open
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -50,11 +52,9 @@ def _restored_sigterm() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _restored_image_open() -> Iterator[None]:
-    """ultralytics replaces Pillow's ``Image.open`` when it is imported; the next test finds Pillow's own."""
-    before = Image.open
-    yield
-    Image.open = before
+def _pillows_own_open() -> None:
+    """ultralytics replaces Pillow's ``Image.open`` when it is imported, be it by a fixture of a module."""
+    Image.open = _OPEN
 
 
 @pytest.fixture(scope="session")
